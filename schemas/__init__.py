@@ -1,0 +1,1 @@
+"""The contract: what travels on every topic, and the ladder that gives it meaning."""

@@ -1,0 +1,41 @@
+"""Every metric rflow exposes: name, kind, unit and meaning, in one place. Nothing else declares one."""
+
+from __future__ import annotations
+
+from prometheus_client import Counter, Gauge, Histogram
+
+_STEP_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+# --- the shard step -------------------------------------------------------------------------------------------------------------
+STEPS = Counter("rflow_steps", "Steps applied to Redis.", ["shard"])
+STEP_CONFLICTS = Counter("rflow_step_conflicts", "Steps thrown away because someone else had moved the shard.", ["shard"])
+STEP_UNKNOWN = Counter("rflow_step_replies_lost", "Steps whose reply was lost, settled by reading meta.", ["shard"])
+EVENTS = Counter("rflow_events", "Records taken, by type and outcome (applied, duplicate, late, dead_letter, forwarded, tick).", ["type", "outcome"])
+STEP_SECONDS = Histogram(
+    "rflow_step_seconds",
+    "Seconds a step spent in each phase (fetch, decode, read, fold, apply, publish).",
+    ["phase"],
+    buckets=_STEP_BUCKETS,
+)
+TRANSITIONS = Counter("rflow_transitions", "Transitions found, by layer left, layer entered and kind.", ["brand", "from", "to", "kind"])
+DEAD_LETTERS = Counter("rflow_dead_letters", "Records that could not be processed, by reason.", ["reason"])
+DROPPED_EVIDENCE = Counter("rflow_dropped_evidence", "Evidence beyond a user's bound that was dropped, by what (orders, relations, refunds).", ["what"])
+HEADS_FORCED = Counter("rflow_heads_forced", "Heads taken in live mode because they had been held for the longest time allowed.", ["shard"])
+LAG_RECORDS = Gauge("rflow_lag_records", "Records between the applied offset and the end of the log.", ["shard", "topic"])
+LAG_SECONDS = Gauge("rflow_lag_seconds", "Wall clock less the shard's watermark.", ["shard"])
+WATERMARK = Gauge("rflow_watermark_seconds", "The shard's watermark, in seconds since the epoch.", ["shard"])
+OUTBOX_DEPTH = Gauge("rflow_outbox_entries", "Outbox entries that Kafka has not acknowledged.", ["shard"])
+USERS = Gauge("rflow_users", "Users by brand and layer in the shards this worker holds.", ["brand", "layer"])
+SHARDS = Gauge("rflow_shards", "Shards this worker holds.")
+WATCHDOG = Counter("rflow_watchdog_trips", "Times the watchdog found a shard without progress although its logs held more.", ["shard"])
+
+# --- the ClickHouse sink --------------------------------------------------------------------------------------------------------
+SINK_BLOCKS = Counter("rflow_sink_blocks", "Blocks stored in ClickHouse, by stream.", ["stream"])
+SINK_ROWS = Counter("rflow_sink_rows", "Rows stored in ClickHouse, by table.", ["table"])
+SINK_DUPLICATES = Counter("rflow_sink_records_repeated", "Records dropped by the subscriber's rule, by stream.", ["stream"])
+SINK_ERRORS = Counter("rflow_sink_errors", "Failed requests to ClickHouse.")
+SINK_LAG_RECORDS = Gauge("rflow_sink_lag_records", "Records between what is stored and the end of the log.", ["stream", "partition"])
+SINK_LAG_SECONDS = Gauge("rflow_sink_lag_seconds", "Age of the oldest record fetched and not yet stored.")
+SINK_UP = Gauge("rflow_sink_clickhouse_up", "1 while ClickHouse answers, 0 while the sink waits for it.")
+SINK_SECONDS = Histogram("rflow_sink_block_seconds", "Seconds from the intent row to the confirmed block.", buckets=_STEP_BUCKETS)
+SINK_BAD_RECORDS = Counter("rflow_sink_bad_records", "Records of our own topics that could not be read, by stream.", ["stream"])
