@@ -10,7 +10,9 @@ _STEP_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2
 STEPS = Counter("rflow_steps", "Steps applied to Redis.", ["shard"])
 STEP_CONFLICTS = Counter("rflow_step_conflicts", "Steps thrown away because someone else had moved the shard.", ["shard"])
 STEP_UNKNOWN = Counter("rflow_step_replies_lost", "Steps whose reply was lost, settled by reading meta.", ["shard"])
-EVENTS = Counter("rflow_events", "Records taken, by type and outcome (applied, duplicate, late, dead_letter, forwarded, tick).", ["type", "outcome"])
+EVENTS = Counter(
+    "rflow_events", "Records taken, by type and outcome (applied, duplicate, late, dead_letter, forwarded, tick).", ["type", "outcome"]
+)
 STEP_SECONDS = Histogram(
     "rflow_step_seconds",
     "Seconds a step spent in each phase (fetch, decode, read, fold, apply, publish).",
@@ -19,7 +21,9 @@ STEP_SECONDS = Histogram(
 )
 TRANSITIONS = Counter("rflow_transitions", "Transitions found, by layer left, layer entered and kind.", ["brand", "from", "to", "kind"])
 DEAD_LETTERS = Counter("rflow_dead_letters", "Records that could not be processed, by reason.", ["reason"])
-DROPPED_EVIDENCE = Counter("rflow_dropped_evidence", "Evidence beyond a user's bound that was dropped, by what (orders, relations, refunds).", ["what"])
+DROPPED_EVIDENCE = Counter(
+    "rflow_dropped_evidence", "Evidence beyond a user's bound that was dropped, by what (orders, relations, refunds).", ["what"]
+)
 HEADS_FORCED = Counter("rflow_heads_forced", "Heads taken in live mode because they had been held for the longest time allowed.", ["shard"])
 LAG_RECORDS = Gauge("rflow_lag_records", "Records between the applied offset and the end of the log.", ["shard", "topic"])
 LAG_SECONDS = Gauge("rflow_lag_seconds", "Wall clock less the shard's watermark.", ["shard"])
@@ -39,3 +43,4 @@ SINK_LAG_SECONDS = Gauge("rflow_sink_lag_seconds", "Age of the oldest record fet
 SINK_UP = Gauge("rflow_sink_clickhouse_up", "1 while ClickHouse answers, 0 while the sink waits for it.")
 SINK_SECONDS = Histogram("rflow_sink_block_seconds", "Seconds from the intent row to the confirmed block.", buckets=_STEP_BUCKETS)
 SINK_BAD_RECORDS = Counter("rflow_sink_bad_records", "Records of our own topics that could not be read, by stream.", ["stream"])
+SINK_GAPS = Counter("rflow_sink_gaps", "Gaps in the log that were accepted (--on-gap continue), by stream.", ["stream"])

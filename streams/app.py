@@ -1,0 +1,74 @@
+"""The Faust app: one agent over the four touchpoint topics, which hands every batch to its shard."""
+
+from __future__ import annotations
+
+import ssl
+from typing import Any
+
+import faust
+import structlog
+from faust.types.auth import CredentialsT
+from msgspec import Struct
+from yarl import URL
+
+from schemas.touchpoint import KINDS
+from streams.host import ShardHost
+from streams.logs import LogReader
+from streams.transport import Batch, BatchTransport
+
+log = structlog.get_logger(__name__)
+
+
+class GroupConfig(Struct, frozen=True, kw_only=True):
+    """How a worker takes part in the consumer group. Times in seconds."""
+
+    group: str
+    bootstrap: str
+    session_timeout: float = 10.0
+    heartbeat: float = 3.0
+    rebalance_timeout: float = 30.0
+    commit_interval: float = 5.0
+
+
+def make_app(
+    config: GroupConfig,
+    host: ShardHost,
+    reader: LogReader,
+    *,
+    credentials: CredentialsT | None = None,
+    ssl_context: ssl.SSLContext | None = None,
+) -> faust.App:
+    """A Faust app for one worker. It keeps no tables, serves no pages and creates no topics."""
+    servers = [URL(f"kafka://{server.strip()}") for server in config.bootstrap.split(",")]
+    options: dict[str, Any] = {}
+    if credentials is not None or ssl_context is not None:
+        options["broker_credentials"] = credentials or ssl_context
+    app = faust.App(
+        config.group,
+        broker=servers,
+        web_enabled=False,
+        topic_disable_leader=True,
+        topic_allow_declare=False,
+        topic_create=False,
+        stream_buffer_maxsize=4,
+        stream_wait_empty=False,
+        broker_session_timeout=config.session_timeout,
+        broker_heartbeat_interval=config.heartbeat,
+        broker_rebalance_timeout=config.rebalance_timeout,
+        broker_commit_interval=config.commit_interval,
+        broker_request_timeout=max(40.0, config.session_timeout + 5),
+        autodiscover=False,
+        **options,
+    )
+    app.transport = BatchTransport(servers, app, host=host, reader=reader)
+    channel = app.topic(*host.topics, key_serializer="raw", value_serializer="raw", acks=False)
+
+    @app.agent(channel, name="ladder")
+    async def ladder(batches: faust.StreamT[Any]) -> None:
+        """Hands every batch to its shard and waits for none of them."""
+        async for batch in batches:
+            assert isinstance(batch, Batch)
+            host.feed(batch.topic, batch.partition, batch.fetched)
+
+    assert len(host.topics) == len(KINDS)
+    return app

@@ -1,0 +1,97 @@
+"""What a step counts on its way: the rollup under construction, and the figures for the metrics."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import msgspec
+import xxhash
+
+from schemas.rollup import MAX_BYTES, NewUsers, OrderRow, Rollup, TouchCount
+from schemas.times import MINUTE_MS
+from schemas.touchpoint import KINDS, Touchpoint
+from streams.meta import Meta
+
+_encode = msgspec.json.Encoder().encode
+_TouchKey = tuple[int, str, str, str | None, str | None, str | None, str]
+
+
+class Counts:
+    """The rollup of one step while it is folded."""
+
+    def __init__(self) -> None:
+        self.touches: dict[_TouchKey, tuple[list[int], set[int]]] = {}
+        self.new_users: Counter[tuple[int, str]] = Counter()
+        self.orders: list[OrderRow] = []
+        self.outcomes: Counter[tuple[str, str]] = Counter()
+        """records by type and outcome"""
+        self.dropped: Counter[str] = Counter()
+        """evidence beyond its bound, by what"""
+        self.late = 0
+
+    def touch(self, touchpoint: Touchpoint, at: int, layer_before: str) -> None:
+        """Counts an applied touchpoint in its minute."""
+        key = (
+            at - at % MINUTE_MS,
+            touchpoint.brand,
+            touchpoint.type,
+            touchpoint.channel,
+            touchpoint.campaign_id,
+            touchpoint.store_id,
+            layer_before,
+        )
+        found = self.touches.get(key)
+        user = xxhash.xxh3_64_intdigest(touchpoint.user_id.encode()) >> 11
+        if found is None:
+            self.touches[key] = ([1], {user})
+        else:
+            found[0][0] += 1
+            found[1].add(user)
+
+    def rollups(self, shard: int, version: int, detected_at: int, ladder: str, meta: Meta, totals: dict[str, int]) -> list[bytes]:
+        """The rollup as JSON, in parts of at most MAX_BYTES, of which the last carries `totals`."""
+        touches = [TouchCount(*key, touchpoints[0], sorted(users)) for key, (touchpoints, users) in self.touches.items()]
+        new_users = [NewUsers(minute, brand, users) for (minute, brand), users in self.new_users.items()]
+        whole = Rollup(
+            shard=shard,
+            version=version,
+            index=0,
+            last=True,
+            ladder=ladder,
+            detected_at=detected_at,
+            watermark=meta.watermark,
+            swept_to=meta.swept_to,
+            touches=touches,
+            new_users=new_users,
+            orders=self.orders,
+            offsets={kind.topic: meta.offsets[i] for i, kind in enumerate(KINDS)},
+            **totals,
+        )
+        encoded = _encode(whole)
+        if len(encoded) <= MAX_BYTES:
+            return [encoded]
+        return _split(whole)
+
+
+def _split(whole: Rollup) -> list[bytes]:
+    """Rows are dealt out by their own encoded size; a single row is always far below the bound."""
+    parts: list[Rollup] = []
+    room = 0
+    for name in ("touches", "new_users", "orders"):
+        for row in getattr(whole, name):
+            size = len(_encode(row)) + 1
+            if room < size:
+                parts.append(
+                    msgspec.structs.replace(
+                        whole, index=len(parts), last=False, touches=[], new_users=[], orders=[], **dict.fromkeys(TOTALS, 0)
+                    )
+                )
+                room = MAX_BYTES - 4096
+            getattr(parts[-1], name).append(row)
+            room -= size
+    last = parts[-1]
+    parts[-1] = msgspec.structs.replace(last, last=True, **{name: getattr(whole, name) for name in TOTALS})
+    return [_encode(part) for part in parts]
+
+
+TOTALS = ("applied", "duplicates", "late", "dead_letters", "forwarded", "ticks")

@@ -1,0 +1,434 @@
+"""The ladder as a pure fold: records in, new states and outputs out. No I/O, no clock of its own, no layer's name.
+
+The rules are those of the design's ladder section; `streams.plain` tells them again in the plainest form, and the tests hold this
+one against it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import msgspec
+
+from schemas.deadletter import DeadLetterHeaders, InvalidRecord, Reason
+from schemas.partition import partition_of
+from schemas.rollup import OrderRow, TouchPlace
+from schemas.times import to_rfc3339
+from schemas.touchpoint import KINDS, Membership, Order, Tick, Touchpoint
+from schemas.transition import Cause, FirstTouch, Touch, Transition, TransitionKind
+from streams.counting import Counts
+from streams.evidence import add_purchase, add_refund, add_touch, change_relation, find_order, note_touch
+from streams.labels import Labels
+from streams.ladder import Brand, Effect, Rule, Rules
+from streams.meta import Meta
+from streams.outbox import FORWARDED_HEADER, Entry, Forward, Letter, letter_of
+from streams.predicate import lapse_of, layer_at, layer_until
+from streams.state import RING_BYTES, OrderEntry, State, decode_state, encode_state, event_hash, in_ring, new_state, with_entry
+
+LATE_MS = 600_000
+"""A touchpoint more than this behind the watermark is late."""
+
+_encode_json = msgspec.json.Encoder().encode
+
+
+class Message(Protocol):
+    """What the fold asks of a Kafka record; confluent_kafka's Message is one."""
+
+    def key(self) -> bytes | None: ...
+    def value(self) -> bytes | None: ...
+    def offset(self) -> int | None: ...
+    def headers(self) -> Any: ...
+
+
+Record = tuple[int, int, int, Touchpoint | Tick | InvalidRecord, Message]
+"""(order in the merge, offset, index of the topic in KINDS, what was read, the record itself)"""
+
+
+class Fold:
+    """Folds the records of one step of one shard into `meta` and `states`, which it owns until the step is over.
+
+    `states` maps user keys (`BRAND:USER`) to the stored bytes, None for users without state. `now` is the wall clock that
+    `detected_at` tells and, in live mode, the watermark does not pass (`cap`).
+    """
+
+    def __init__(
+        self,
+        rules: Rules,
+        labels: Labels,
+        meta: Meta,
+        states: Mapping[str, bytes | None],
+        *,
+        shard: int,
+        partitions: int,
+        now: int,
+        cap: bool = False,
+    ) -> None:
+        self.meta = meta
+        self.counts = Counts()
+        self.newcomers: list[str] = []
+        self.flows: Counter[tuple[str, str, str, str]] = Counter()
+        """transitions by (brand, from, to, kind)"""
+        self.reasons: Counter[str] = Counter()
+        """dead letters by reason"""
+        self._rules = rules
+        self._labels = labels
+        self._stored = states
+        self._states: dict[str, State] = {}
+        self._changed: dict[str, State] = {}
+        self._shard = shard
+        self._partitions = partitions
+        self._now = now
+        self._cap = cap
+        self._detected_at = to_rfc3339(now)
+        self._version = meta.version + 1
+        self._transitions: list[tuple[bytes, bytes]] = []
+        self._letters: list[Letter] = []
+        self._forwards: list[Forward] = []
+
+    # --- records ------------------------------------------------------------------------------------------------------------------
+    def take(self, record: Record, key: str) -> None:
+        """One record, in the order of the merge, and its user's key. Its offset is applied whatever becomes of it."""
+        _, offset, topic, item, message = record
+        meta = self.meta
+        if offset <= meta.offsets[topic]:
+            return
+        meta.offsets[topic] = offset
+        if isinstance(item, Touchpoint):
+            self._touchpoint(item, key, topic, offset, message)
+        elif isinstance(item, Tick):
+            at = int(item.occurred_at)  # type: ignore[arg-type]
+            self._reach(topic, at)
+            self.advance(at)
+            self.counts.outcomes["tick", "tick"] += 1
+        else:
+            self._letter(topic, offset, message, item.reason, item.detail)
+
+    def advance(self, at: int) -> None:
+        """Moves the watermark to `at`; never back and, in live mode, never beyond the wall clock."""
+        if self._cap and at > self._now:
+            at = self._now
+        if self.meta.watermark is None or at > self.meta.watermark:
+            self.meta.watermark = at
+
+    def _reach(self, topic: int, at: int) -> None:
+        if at > self.meta.reached[topic]:
+            self.meta.reached[topic] = at
+
+    def _touchpoint(self, touchpoint: Touchpoint, key: str, topic: int, offset: int, message: Message) -> None:
+        headers = message.headers()
+        if headers and not self._is_first_forward(topic, headers):
+            self.counts.outcomes[touchpoint.type, "repeated_forward"] += 1
+            return
+        brand = self._rules.brand(touchpoint.brand)
+        state = self._state(key)
+        # A user who has a state here is on the right partition; only newcomers' places need to be computed.
+        if state is None:
+            right = partition_of(touchpoint.user_id, self._partitions)
+            if right != self._shard:
+                self._misplaced(touchpoint, topic, offset, message, headers, right)
+                return
+        at: int = touchpoint.occurred_at  # type: ignore[assignment]
+        self._reach(topic, at - 1)
+        self.advance(at)
+        rule = self._rules.types[touchpoint.type]
+        digest = event_hash(touchpoint.event_id)
+        order = None
+        if state is not None:
+            if isinstance(touchpoint, Order):
+                order = find_order(state, touchpoint.order_id)
+            bought = rule.effect is Effect.PURCHASE and order is not None and order.paid is not None
+            if bought or in_ring(state.ring, digest[:RING_BYTES]):
+                self.counts.outcomes[touchpoint.type, "duplicate"] += 1
+                return
+        watermark: int = self.meta.watermark  # type: ignore[assignment]
+        late = at < watermark - LATE_MS
+        state = self._moved(key, state, brand, touchpoint, at, watermark)
+        self._apply(state, rule, brand, touchpoint, order, at - state.base, digest, offset, late=late)
+        self._changed[key] = state
+        self.counts.outcomes[touchpoint.type, "late" if late else "applied"] += 1
+
+    def _state(self, key: str) -> State | None:
+        state = self._states.get(key)
+        if state is None:
+            stored = self._stored[key]
+            if stored is None:
+                return None
+            state = self._states[key] = decode_state(stored)
+        return state
+
+    def _moved(self, key: str, state: State | None, brand: Brand, touchpoint: Touchpoint, at: int, watermark: int) -> State:
+        """The user with the clock moved to max(clock, at, last turn), every decay due by then applied; a newcomer starts there."""
+        turn = brand.calendar.last_turn(watermark)
+        to = max(turn, at)
+        if state is None:
+            state = self._states[key] = new_state(to, len(self._rules.slots))
+            self.newcomers.append(key)
+            self._users(brand.name)[0] += 1
+            self.counts.new_users[to - to % 60_000, brand.name] += 1
+        else:
+            self._move(state, brand, touchpoint.user_id, to)
+        return state
+
+    def _apply(
+        self,
+        state: State,
+        rule: Rule,
+        brand: Brand,
+        touchpoint: Touchpoint,
+        order: OrderEntry | None,
+        at: int,
+        digest: bytes,
+        offset: int,
+        *,
+        late: bool,
+    ) -> None:
+        """Adds the evidence (at `at` after the state's base) and evaluates the user at the clock."""
+        before = state.layer
+        effect = rule.effect
+        if not rule.reversal:
+            note_touch(state, at, self._labels, touchpoint.channel, touchpoint.campaign_id, touchpoint.store_id, touchpoint.guide_id)
+        after = before
+        if effect is Effect.TOUCH:
+            keep = brand.keep[rule.slot]
+            add_touch(state, rule.slot, at, int.from_bytes(digest, "big") if keep > 1 else 0, keep)
+            for layer in brand.above[rule.slot][before]:
+                if layer_until(state, brand, layer) > state.clock:
+                    after = layer
+                    break
+        elif effect is Effect.RELATION:
+            assert isinstance(touchpoint, Membership)
+            dropped = change_relation(state, rule.relation, touchpoint.relation_id, at, rule.active)
+            if dropped:
+                self.counts.dropped["relations"] += dropped
+            after = layer_at(state, brand, state.clock)
+        elif effect is not Effect.NOTHING:
+            assert isinstance(touchpoint, Order)
+            self._order(state, rule, brand, touchpoint, order, at, digest)
+            after = layer_at(state, brand, state.clock)
+        state.ring = with_entry(state.ring, digest[:RING_BYTES])
+        self.counts.touch(touchpoint, at + state.base, self._rules.layers[before])
+        if late:
+            self.counts.late += 1
+        if after != before:
+            kind = TransitionKind.ADVANCE if after > before else TransitionKind.RETRACT
+            cause = Cause(event_id=touchpoint.event_id, type=touchpoint.type, topic=rule.kind.topic, partition=self._shard, offset=offset)
+            touch = Touch(
+                channel=touchpoint.channel,
+                campaign_id=touchpoint.campaign_id,
+                store_id=touchpoint.store_id,
+                guide_id=touchpoint.guide_id,
+            )
+            self._transition(state, brand, touchpoint.user_id, after, kind, at, state.clock, cause, touch, late=late)
+
+    def _order(self, state: State, rule: Rule, brand: Brand, touchpoint: Order, order: OrderEntry | None, at: int, digest: bytes) -> None:
+        dropped_refunds = 0
+        if rule.effect is Effect.PURCHASE:
+            refunded, dropped = add_purchase(state, order, touchpoint.order_id, at, touchpoint.amount)
+        else:
+            number = int.from_bytes(digest, "big")
+            refunded, dropped, dropped_refunds = add_refund(state, order, touchpoint.order_id, at, number, touchpoint.amount)
+        if dropped:
+            self.counts.dropped["orders"] += dropped
+        if dropped_refunds:
+            self.counts.dropped["refunds"] += dropped_refunds
+        text = self._labels.text
+        self.counts.orders.append(
+            OrderRow(
+                event_id=touchpoint.event_id,
+                type=touchpoint.type,
+                brand=touchpoint.brand,
+                user_id=touchpoint.user_id,
+                order_id=touchpoint.order_id,
+                occurred_at=at + state.base,
+                amount=touchpoint.amount,
+                refunded=refunded,
+                currency=brand.currency,
+                layer_before=self._rules.layers[state.layer],
+                first_seen=state.base,
+                channel=touchpoint.channel,
+                campaign_id=touchpoint.campaign_id,
+                store_id=touchpoint.store_id,
+                guide_id=touchpoint.guide_id,
+                first_touch=None
+                if state.first_at is None
+                else TouchPlace(at=state.first_at + state.base, channel=text(state.first_channel), campaign_id=text(state.first_campaign)),
+                last_touch=None
+                if state.last_at is None
+                else TouchPlace(
+                    at=state.last_at + state.base,
+                    channel=text(state.last_channel),
+                    campaign_id=text(state.last_campaign),
+                    store_id=text(state.last_store),
+                    guide_id=text(state.last_guide),
+                ),
+            )
+        )
+
+    # --- the clock ----------------------------------------------------------------------------------------------------------------
+    def sweep(self, keys: list[str], turn: int) -> None:
+        """Moves the clocks of these users to their brand's last turn at or before `turn`; only users whose layer changes are written,
+        since the next touchpoint or sweep would move the clock of the others to the same place."""
+        for key in keys:
+            state = self._state(key)
+            if state is None:
+                continue
+            brand_key, _, user_id = key.partition(":")
+            brand = self._rules.brand_of_key(brand_key)
+            seq = state.seq
+            self._move(state, brand, user_id, brand.calendar.last_turn(turn))
+            if state.seq != seq:
+                self._changed[key] = state
+
+    def _move(self, state: State, brand: Brand, user_id: str, to: int) -> None:
+        clock = to - state.base
+        if clock <= state.clock:
+            return
+        while state.layer:
+            until = layer_until(state, brand, state.layer)
+            if until > clock:
+                break
+            self._decay(state, brand, user_id, until)
+        state.clock = clock
+
+    def _decay(self, state: State, brand: Brand, user_id: str, deadline: int) -> None:
+        lapse = lapse_of(state, brand, state.layer)
+        to = layer_at(state, brand, deadline, below=state.layer)
+        text = self._labels.text
+        touch = Touch(
+            channel=text(state.last_channel),
+            campaign_id=text(state.last_campaign),
+            store_id=text(state.last_store),
+            guide_id=text(state.last_guide),
+        )
+        cause = Cause(type=lapse.evidence, at=to_rfc3339(lapse.evidence_at + state.base))
+        self._transition(state, brand, user_id, to, TransitionKind.DECAY, deadline, deadline, cause, touch, late=False)
+
+    # --- outputs ------------------------------------------------------------------------------------------------------------------
+    def _transition(
+        self,
+        state: State,
+        brand: Brand,
+        user_id: str,
+        to: int,
+        kind: TransitionKind,
+        occurred: int,
+        effective: int,
+        cause: Cause,
+        touch: Touch,
+        *,
+        late: bool,
+    ) -> None:
+        layers, base, index = self._rules.layers, state.base, len(self._transitions)
+        came_from = state.layer
+        state.seq += 1
+        state.layer = to
+        dwell = None if state.since is None else effective - state.since
+        state.since = effective
+        users = self._users(brand.name)
+        users[came_from] -= 1
+        users[to] += 1
+        self.flows[brand.name, layers[came_from], layers[to], kind.value] += 1
+        effective_at = to_rfc3339(effective + base)
+        transition = Transition(
+            id=f"{self._shard}:{self._version}:{index}",
+            shard=self._shard,
+            version=self._version,
+            index=index,
+            brand=brand.name,
+            user_id=user_id,
+            seq=state.seq,
+            from_=layers[came_from],
+            to=layers[to],
+            direction="forward" if to > came_from else "reverse",
+            kind=kind,
+            occurred_at=effective_at if occurred == effective else to_rfc3339(occurred + base),
+            effective_at=effective_at,
+            detected_at=self._detected_at,
+            late=late,
+            dwell_ms=dwell,
+            ladder=self._rules.id,
+            cause=cause,
+            touch=touch,
+            first_touch=FirstTouch(
+                channel=self._labels.text(state.first_channel),
+                campaign_id=self._labels.text(state.first_campaign),
+                at=None if state.first_at is None else to_rfc3339(state.first_at + base),
+            ),
+        )
+        self._transitions.append((user_id.encode(), _encode_json(transition)))
+
+    def _users(self, brand: str) -> list[int]:
+        users = self.meta.census.get(brand)
+        if users is None:
+            users = self.meta.census[brand] = [0] * len(self._rules.layers)
+        return users
+
+    def _is_first_forward(self, topic: int, headers: list[tuple[str, bytes]]) -> bool:
+        """Whether a record is to be taken: not forwarded at all, or forwarded and not seen before from its sender."""
+        mark = next((value for name, value in headers if name == FORWARDED_HEADER), None)
+        if mark is None:
+            return True
+        try:
+            sender, version, index = (int(part) for part in mark.split(b":"))
+        except ValueError:
+            return True
+        name = f"{topic}:{sender}"
+        if (version, index) <= self.meta.senders.get(name, (-1, -1)):
+            return False
+        self.meta.senders[name] = (version, index)
+        return True
+
+    def _misplaced(
+        self, touchpoint: Touchpoint, topic: int, offset: int, message: Message, headers: list[tuple[str, bytes]] | None, right: int
+    ) -> None:
+        if headers and any(name == FORWARDED_HEADER for name, _ in headers):
+            detail = f"expected partition {right} of {self._partitions} for its user, found it on {self._shard} after it had been forwarded"
+            self._letter(topic, offset, message, Reason.MISROUTED, detail)
+            return
+        value = message.value()
+        assert value is not None
+        self._forwards.append(Forward(KINDS[topic].topic, right, message.key(), value, list(headers or ())))
+        self.counts.outcomes[touchpoint.type, "forwarded"] += 1
+
+    def _letter(self, topic: int, offset: int, message: Message, reason: Reason, detail: str) -> None:
+        told = DeadLetterHeaders(
+            topic=KINDS[topic].topic,
+            partition=self._shard,
+            offset=offset,
+            reason=reason,
+            detail=detail[:1024],
+            first_seen=self._detected_at,
+        )
+        self._letters.append(letter_of(message.key(), message.value(), told))
+        self.reasons[reason.value] += 1
+        self.counts.outcomes["unknown", "dead_letter"] += 1
+
+    # --- the end of the step ------------------------------------------------------------------------------------------------------
+    def finish(self) -> tuple[dict[str, bytes], Entry]:
+        """The states to be written by user key, and the outputs; the version in `meta` is then the step's own."""
+        self.meta.version = self._version
+        entry = Entry(
+            shard=self._shard,
+            version=self._version,
+            detected_at=self._now,
+            transitions=self._transitions,
+            rollups=self.counts.rollups(self._shard, self._version, self._now, self._rules.id, self.meta, self._totals()),
+            letters=self._letters,
+            forwards=self._forwards,
+        )
+        return {key: encode_state(state) for key, state in self._changed.items()}, entry
+
+    def _totals(self) -> dict[str, int]:
+        totals = dict.fromkeys(("applied", "duplicate", "late", "dead_letter", "forwarded", "tick", "repeated_forward"), 0)
+        for (_, outcome), n in self.counts.outcomes.items():
+            totals[outcome] += n
+        return {
+            "applied": totals["applied"] + totals["late"],
+            "duplicates": totals["duplicate"],
+            "late": totals["late"],
+            "dead_letters": totals["dead_letter"],
+            "forwarded": totals["forwarded"],
+            "ticks": totals["tick"],
+        }

@@ -1,0 +1,160 @@
+"""The shards a worker holds: taken and let go as partitions are assigned and revoked."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import structlog
+from confluent_kafka import KafkaException
+from redis.exceptions import RedisError
+
+from schemas.touchpoint import KINDS
+from schemas.validate import Validator
+from streams import metrics
+from streams.errors import ShardStopped
+from streams.ladder import Rules
+from streams.link import Connections
+from streams.logs import Fetched, Place
+from streams.publisher import Publisher
+from streams.shard import Shard, Stage, StepConfig
+from streams.store import ShardStore
+from streams.takeover import LogInspector
+
+log = structlog.get_logger(__name__)
+
+_RETRY_S = 1.0
+
+
+class ShardHost:
+    """Opens, feeds and closes shards. One per worker."""
+
+    def __init__(
+        self,
+        *,
+        config: StepConfig,
+        rules: Rules,
+        kafka: dict[str, Any],
+        topic_prefix: str,
+        connections: Connections,
+        key_prefix: str,
+        worker: str,
+        now: Callable[[], int],
+        check_future: bool = True,
+    ) -> None:
+        self.topics = tuple(topic_prefix + kind.topic for kind in KINDS)
+        self.publisher = Publisher(kafka, topic_prefix)
+        self.shards: dict[int, Shard] = {}
+        self._config = config
+        self._rules = rules
+        self._validator = Validator(rules.ladder, now, check_future=check_future)
+        self._inspector = LogInspector(kafka, topic_prefix, topic_ids=config.topic_ids)
+        self._connections = connections
+        self._key_prefix = key_prefix
+        self._worker = worker
+        self._now = now
+        self._tasks: dict[int, asyncio.Task[None]] = {}
+        self._full: set[Place] = set()
+        self._index = {topic: i for i, topic in enumerate(self.topics)}
+
+    async def open(self, numbers: Iterable[int]) -> dict[Place, int]:
+        """Takes these shards, all others having been let go; tells where to begin to read each log.
+
+        Waits for Kafka and Redis as long as they do not answer. A shard that needs an operator is left out of what is told.
+        """
+        wanted = sorted(numbers)
+        await self.close([number for number in self.shards if number not in wanted])
+        found = await asyncio.gather(*(self._open(number) for number in wanted))
+        metrics.SHARDS.set(len(wanted))
+        begin = {
+            (topic, number): offset
+            for number, begins in zip(wanted, found, strict=True)
+            if begins is not None
+            for topic, offset in zip(self.topics, begins, strict=True)
+        }
+        log.info("shards taken", shards=wanted, reading=len(begin))
+        return begin
+
+    async def _open(self, number: int) -> list[int] | None:
+        await self.close([number])
+        shard = Shard(
+            number,
+            self._config,
+            self._rules,
+            self._validator,
+            ShardStore(self._connections, self._key_prefix, number),
+            self.publisher,
+            self._inspector,
+            self._now,
+            f"{self._worker}:{time.time_ns():x}",
+        )
+        self.shards[number] = shard
+        told = ""
+        while True:
+            try:
+                begins = await shard.open()
+            except ShardStopped as stopped:
+                shard.stop(str(stopped))
+                return None
+            except (RedisError, KafkaException, OSError, TimeoutError) as error:
+                if (why := str(error) or type(error).__name__) != told:
+                    log.warning("shard cannot be taken yet", shard=number, error=why)
+                    told = why
+                await asyncio.sleep(_RETRY_S)
+            else:
+                self._tasks[number] = asyncio.create_task(shard.run(), name=f"shard-{number}")
+                return begins
+
+    async def close(self, numbers: Iterable[int] | None = None) -> None:
+        """Lets shards go (all by default), each after the step under way; what is buffered is dropped, to be read again by the next owner."""
+        going = [number for number in (list(self.shards) if numbers is None else list(numbers)) if number in self.shards]
+        for number in going:
+            await self.shards[number].close()
+        tasks = [self._tasks.pop(number) for number in going if number in self._tasks]
+        if tasks:
+            await asyncio.gather(*tasks, return_exceptions=True)
+        for number in going:
+            shard = self.shards.pop(number)
+            await shard.released()
+        self._full = {place for place in self._full if place[1] in self.shards}
+
+    def feed(self, topic: str, partition: int, fetched: Fetched) -> None:
+        """Hands a batch to its shard; one that is no longer held drops it."""
+        shard = self.shards.get(partition)
+        if shard is not None and shard.stage is not Stage.STOPPED:
+            shard.feed(self._index[topic], fetched)
+
+    def full(self) -> set[Place]:
+        """The logs of which no more should be fetched for now."""
+        self._full = {
+            (topic, number)
+            for number, shard in self.shards.items()
+            for i, topic in enumerate(self.topics)
+            if shard.stage is Stage.STOPPED or shard.is_full(i, was_full=(topic, number) in self._full)
+        }
+        return set(self._full)
+
+    def applied(self) -> dict[Place, int]:
+        """The next offset to be applied of every log, for Kafka's lag tools."""
+        return {
+            (topic, number): shard.meta.offsets[i] + 1
+            for number, shard in self.shards.items()
+            for i, topic in enumerate(self.topics)
+            if shard.meta.offsets[i] >= 0
+        }
+
+    def failed(self) -> BaseException | None:
+        """What ended a shard's task other than by design, if anything did."""
+        for task in self._tasks.values():
+            if task.done() and not task.cancelled() and task.exception() is not None:
+                return task.exception()
+        return None
+
+    async def shut_down(self, timeout: float) -> None:
+        """Lets everything go and waits up to `timeout` seconds for what Kafka has not acknowledged."""
+        await self.close()
+        await self.publisher.close(timeout)
+        self._inspector.close()
+        await self._connections.close()

@@ -1,0 +1,121 @@
+"""Reading the input logs: a librdkafka consumer without a group, told what to read and from where.
+
+Who reads what is decided by the group that Faust's consumer is a member of; the truth about where to begin is in Redis.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from typing import Any, NamedTuple
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+
+Place = tuple[str, int]
+"""(topic as the broker names it, partition)"""
+
+_MOST = 10_000
+_IDLE_S = 0.005
+_DEFAULTS: dict[str, Any] = {
+    "enable.auto.commit": False,
+    "enable.auto.offset.store": False,
+    "auto.offset.reset": "error",
+    "enable.partition.eof": True,
+    "fetch.queue.backoff.ms": 5,
+    "fetch.wait.max.ms": 100,
+    "queued.min.messages": 20_000,
+    "queued.max.messages.kbytes": 4_096,
+    # Dead letters are larger than touchpoints, and a broker may hold either.
+    "fetch.message.max.bytes": 1_048_576,
+}
+
+
+class Fetched(NamedTuple):
+    """What came of one log: records in order, and whether they reach its end as of this fetch."""
+
+    messages: list[Message]
+    at_end: bool
+
+
+class LogReader:
+    """Fetches batches of the assigned logs. One coroutine at a time."""
+
+    def __init__(self, kafka: dict[str, Any]) -> None:
+        self._consumer = Consumer({**kafka, **_DEFAULTS, "group.id": "rflow-reader"})
+        self._paused: set[Place] = set()
+        self.assigned: set[Place] = set()
+        """the logs being read"""
+        self._positions: dict[Place, int] = {}
+
+    def assign(self, begin: dict[Place, int]) -> None:
+        """From now on reads these logs, each from its offset, and no others."""
+        self._paused.clear()
+        self.assigned = set(begin)
+        self._positions = dict(begin)
+        self._consumer.assign([TopicPartition(topic, partition, offset) for (topic, partition), offset in begin.items()])
+
+    def pause(self, full: set[Place]) -> None:
+        """Fetches nothing of the logs in `full`, and everything of the others."""
+        full &= self.assigned
+        if full == self._paused:
+            return
+        if stop := full - self._paused:
+            self._consumer.pause([TopicPartition(*place) for place in stop])
+        if go := self._paused - full:
+            self._consumer.resume([TopicPartition(*place) for place in go])
+        self._paused = set(full)
+
+    async def fetch(self, timeout: float) -> dict[Place, Fetched]:
+        """What has arrived, by log; {} after `timeout` seconds without news. Raises KafkaException on an error that does not mend."""
+        deadline = asyncio.get_running_loop().time() + timeout
+        while True:
+            messages = self._consumer.consume(_MOST, 0)
+            if messages:
+                return self._by_log(messages)
+            if asyncio.get_running_loop().time() >= deadline:
+                return {}
+            await asyncio.sleep(_IDLE_S)
+
+    def position(self, place: Place, fetched: Fetched) -> int:
+        """The offset of the last record of a fetch, or of the last one before it if it has none."""
+        if fetched.messages:
+            self._positions[place] = (fetched.messages[-1].offset() or 0) + 1
+        return max(0, self._positions.get(place, 0) - 1)
+
+    def high_watermark(self, place: Place) -> int:
+        """The end of the log as of the last fetch, -1 if none was made yet."""
+        high = self._consumer.get_watermark_offsets(TopicPartition(*place), cached=True)
+        return -1 if high is None else int(high[1])
+
+    def close(self) -> None:
+        """Ends the consumer."""
+        self._consumer.close()
+
+    def _by_log(self, messages: list[Message]) -> dict[Place, Fetched]:
+        found: defaultdict[Place, list[Message]] = defaultdict(list)
+        ended: set[Place] = set()
+        for message in messages:
+            place: Place = (message.topic(), message.partition())  # type: ignore[assignment]  # fetched messages have both
+            error = message.error()
+            if error is None:
+                found[place].append(message)
+                ended.discard(place)
+            elif error.code() == KafkaError._PARTITION_EOF:
+                ended.add(place)
+            elif error.fatal() or error.code() in _FINAL:
+                raise KafkaException(error)
+        return {
+            place: Fetched(found.get(place, []), place in ended or self._reaches_end(place, found[place])) for place in ended | found.keys()
+        }
+
+    def _reaches_end(self, place: Place, messages: list[Message]) -> bool:
+        return bool(messages) and (messages[-1].offset() or 0) + 1 >= self.high_watermark(place) > -1
+
+
+_FINAL = {
+    KafkaError._AUTO_OFFSET_RESET,
+    KafkaError.OFFSET_OUT_OF_RANGE,
+    KafkaError.TOPIC_AUTHORIZATION_FAILED,
+    KafkaError.GROUP_AUTHORIZATION_FAILED,
+    KafkaError.CLUSTER_AUTHORIZATION_FAILED,
+}

@@ -1,0 +1,52 @@
+"""A shard's meta: everything about the shard itself that a step reads and writes, as one value and as a Redis hash."""
+
+from __future__ import annotations
+
+import msgspec
+from msgspec import Struct, field
+
+from schemas.touchpoint import KINDS
+from streams.errors import StateUnreadable
+
+
+class Meta(Struct, kw_only=True):
+    """`offsets` and `reached` are per input topic, in the order of `KINDS`: the last applied offset (-1: none) and the time up to which
+    all of that log is known (-1: none). `sweeping` is the turn being swept, `roster_index` how far; `swept_to` the last turn done.
+
+    `census` has the users of each brand by layer, lowest first. `senders` holds, per `topic:sender shard`, the last (version, index) of a
+    forwarded record taken. `token` names the step that wrote the meta.
+    """
+
+    version: int = 0
+    token: str = ""
+    ladder: str = ""
+    watermark: int | None = None
+    offsets: list[int] = field(default_factory=lambda: [-1] * len(KINDS))
+    reached: list[int] = field(default_factory=lambda: [-1] * len(KINDS))
+    sweeping: int | None = None
+    roster_index: int = 0
+    swept_to: int | None = None
+    census: dict[str, list[int]] = {}
+    senders: dict[str, tuple[int, int]] = {}
+    topic_ids: dict[str, str] = {}
+
+    def copy(self) -> Meta:
+        """A copy that can be changed without touching this one."""
+        return decode_meta(encode_meta(self))
+
+
+_encode = msgspec.json.Encoder().encode
+_NAMES = Meta.__struct_fields__
+
+
+def encode_meta(meta: Meta) -> dict[str, bytes]:
+    """The meta as the fields of a Redis hash, each value JSON."""
+    return {name: _encode(getattr(meta, name)) for name in _NAMES}
+
+
+def decode_meta(fields: dict[str, bytes]) -> Meta:
+    """The meta from its hash; an empty hash is a shard that has not started. Raises StateUnreadable."""
+    try:
+        return msgspec.convert({name: msgspec.json.decode(value) for name, value in fields.items() if name in _NAMES}, Meta)
+    except (msgspec.ValidationError, msgspec.DecodeError) as error:
+        raise StateUnreadable(f"expected a shard's meta as this release writes it, found: {error}") from None

@@ -1,0 +1,115 @@
+"""Outbox entries: everything one step has to say to the outside, kept in Redis until Kafka has acknowledged it."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import NamedTuple
+
+import msgspec
+from msgspec import Struct
+
+from schemas.deadletter import DeadLetterHeaders
+from schemas.rollup import CE_TYPE as ROLLUP_TYPE
+from schemas.times import to_rfc3339
+from schemas.transition import CE_TYPE as TRANSITION_TYPE
+
+FORWARDED_HEADER = "rflow_forwarded"
+MAX_DEAD_LETTER_BYTES = 4_000_000
+"""A larger value is cut, its length and hash told in the headers."""
+
+Headers = list[tuple[str, bytes]]
+
+
+class Letter(Struct, array_like=True, gc=False):
+    """A dead letter: the record's own key and value, and its headers."""
+
+    key: bytes | None
+    value: bytes | None
+    headers: DeadLetterHeaders
+
+
+class Forward(Struct, array_like=True, gc=False):
+    """A record for another partition of its own topic."""
+
+    topic: str
+    partition: int
+    key: bytes | None
+    value: bytes
+    headers: list[tuple[str, bytes]]
+
+
+class Entry(Struct, array_like=True, gc=False):
+    """The outputs of step `version` of `shard`. Transitions are (user id, JSON), rollups JSON; each at the index it is published with."""
+
+    shard: int
+    version: int
+    detected_at: int
+    transitions: list[tuple[bytes, bytes]]
+    rollups: list[bytes]
+    letters: list[Letter]
+    forwards: list[Forward]
+
+
+class Output(NamedTuple):
+    """One record to be published; topics without their prefix."""
+
+    topic: str
+    partition: int
+    key: bytes | None
+    value: bytes | None
+    headers: Headers
+
+
+encode_entry = msgspec.msgpack.Encoder().encode
+decode_entry = msgspec.msgpack.Decoder(Entry).decode
+
+
+def outputs(entry: Entry) -> list[Output]:
+    """The records of an entry in the order in which they are published: the rollup last, so that it says the step is complete."""
+    shard, version, time = entry.shard, entry.version, to_rfc3339(entry.detected_at)
+    found = [
+        Output("transitions", shard, key, value, _cloudevent(shard, version, i, TRANSITION_TYPE, time))
+        for i, (key, value) in enumerate(entry.transitions)
+    ]
+    found += [
+        Output("deadletters", shard, letter.key, letter.value, _letter_headers(letter.headers, shard, version, i, time))
+        for i, letter in enumerate(entry.letters)
+    ]
+    found += [
+        Output(
+            forward.topic,
+            forward.partition,
+            forward.key,
+            forward.value,
+            [*forward.headers, (FORWARDED_HEADER, f"{shard}:{version}:{i}".encode())],
+        )
+        for i, forward in enumerate(entry.forwards)
+    ]
+    found += [
+        Output("rollups", shard, None, value, _cloudevent(shard, version, i, ROLLUP_TYPE, time)) for i, value in enumerate(entry.rollups)
+    ]
+    return found
+
+
+def letter_of(key: bytes | None, value: bytes | None, headers: DeadLetterHeaders) -> Letter:
+    """A dead letter that can be published, its value cut where it is too large for that."""
+    if value is not None and len(value) > MAX_DEAD_LETTER_BYTES:
+        headers = msgspec.structs.replace(headers, cut_from_bytes=len(value), sha256=hashlib.sha256(value).hexdigest())
+        value = value[:MAX_DEAD_LETTER_BYTES]
+    return Letter(key, value, headers)
+
+
+def _cloudevent(shard: int, version: int, index: int, type_: str, time: str) -> Headers:
+    return [
+        ("ce_specversion", b"1.0"),
+        ("ce_id", f"{shard}:{version}:{index}".encode()),
+        ("ce_source", f"/rflow/shards/{shard}".encode()),
+        ("ce_type", type_.encode()),
+        ("ce_time", time.encode()),
+        ("content-type", b"application/json"),
+    ]
+
+
+def _letter_headers(headers: DeadLetterHeaders, shard: int, version: int, index: int, time: str) -> Headers:
+    told = [(name, str(value).encode()) for name, value in msgspec.structs.asdict(headers).items() if value is not None]
+    return [*told, *_cloudevent(shard, version, index, "rflow.deadletter.v1", time)[:-1]]

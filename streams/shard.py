@@ -1,0 +1,403 @@
+"""One shard at work: intake, step after step, outbox. Numbered as in the design's section on the shard step."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable
+from enum import StrEnum
+
+import structlog
+from msgspec import Struct
+from redis.exceptions import RedisError
+
+from schemas.times import MINUTE_MS
+from schemas.touchpoint import KINDS, Touchpoint
+from schemas.validate import Validator
+from streams import metrics
+from streams.crash import CrashPoint, crash_point
+from streams.errors import Conflict, LadderChanged, ShardStopped
+from streams.fold import Fold, Record
+from streams.intake import Intake
+from streams.labels import Labels
+from streams.ladder import Rules
+from streams.logs import Fetched
+from streams.meta import Meta
+from streams.outbox import Entry
+from streams.publisher import Publisher
+from streams.store import ShardStore
+from streams.takeover import LogInspector, refuse_forgotten
+
+log = structlog.get_logger(__name__)
+
+
+class StepConfig(Struct, frozen=True, kw_only=True):
+    """How steps are taken. Times in seconds."""
+
+    partitions: int
+    strict: bool = False
+    event_clock: bool = False
+    """the watermark moves by events and ticks alone"""
+    most_records: int = 4_000
+    most_swept: int = 2_000
+    buffer_records: int = 20_000
+    """above this a log is left out of the fetch until its buffer is half empty"""
+    most_unacknowledged: int = 16
+    """a step waits while this many outbox entries have not been acknowledged"""
+    retry_first: float = 0.1
+    retry_last: float = 5.0
+    continue_on_gap: bool = False
+    topic_ids: bool = True
+    """whether the broker tells topics' ids (librdkafka's mock cluster does not)"""
+
+
+class Stage(StrEnum):
+    """What a shard is doing."""
+
+    OPENING = "opening"
+    RUNNING = "running"
+    WAITING_FOR_REDIS = "waiting_for_redis"
+    STOPPED = "stopped"
+    CLOSED = "closed"
+
+
+_STORE_ERRORS = (RedisError, OSError, TimeoutError)
+
+
+class Shard:
+    """The owner of one partition's users. `open`, then `run` until `close`; `feed` hands it what was fetched.
+
+    `now` is the wall clock in epoch milliseconds.
+    """
+
+    def __init__(
+        self,
+        number: int,
+        config: StepConfig,
+        rules: Rules,
+        validator: Validator,
+        store: ShardStore,
+        publisher: Publisher,
+        inspector: LogInspector,
+        now: Callable[[], int],
+        token: str,
+    ) -> None:
+        self.number = number
+        self.stage = Stage.OPENING
+        self.error: str | None = None
+        self.meta = Meta()
+        self.intake = Intake([-1] * len(KINDS), [-1] * len(KINDS), strict=config.strict)
+        self.last_progress = time.monotonic()
+        self._config = config
+        self._rules = rules
+        self._validator = validator
+        self._store = store
+        self._publisher = publisher
+        self._inspector = inspector
+        self._now = now
+        self._token = token
+        self._steps = 0
+        self._labels = Labels([])
+        self._pending: list[Record] = []
+        self._unacknowledged: deque[list[int]] = deque()
+        self._acknowledged_to = 0
+        self._epoch = 0
+        self._stale = False
+        self._news = asyncio.Event()
+        self._closing = False
+        self._metrics = _ShardMetrics(number)
+
+    # --- taking the shard ---------------------------------------------------------------------------------------------------------
+    async def open(self) -> list[int]:
+        """Takes the shard: the outbox first, then where each topic is to be read from, in the order of KINDS.
+
+        Raises ShardStopped where an operator has to decide, a Redis or Kafka error where one of them does not answer.
+        """
+        published = await self._inspector.published(self.number)
+        await self._load()
+        refuse_forgotten(self.number, self.meta.version, published)
+        begins, ids = await self._inspector.begin(self.number, self.meta, continue_on_gap=self._config.continue_on_gap)
+        self.meta.topic_ids = ids
+        self.intake = Intake([begin - 1 for begin in begins], self.meta.reached, strict=self._config.strict)
+        self.stage = Stage.RUNNING
+        self.last_progress = time.monotonic()
+        return begins
+
+    async def _load(self) -> None:
+        """Reads the shard anew and publishes all its outbox holds, in order, before anything newer."""
+        loaded = await self._store.load()
+        if loaded.meta.ladder not in ("", self._rules.id):
+            raise LadderChanged(
+                f"shard {self.number}: expected ladder {loaded.meta.ladder}, with which its state was built, found {self._rules.id}"
+            )
+        refuse_forgotten(self.number, loaded.meta.version, self.meta.version)
+        topic_ids = self.meta.topic_ids
+        self.meta, self._labels = loaded.meta, loaded.labels
+        self.meta.topic_ids = topic_ids or loaded.meta.topic_ids
+        self._epoch += 1
+        self._stale = False
+        self._unacknowledged.clear()
+        self._acknowledged_to = loaded.outbox[0].version - 1 if loaded.outbox else self.meta.version
+        crash_point(CrashPoint.TAKEOVER_BEFORE_OUTBOX)
+        for entry in loaded.outbox:
+            await self._publish(entry)
+        crash_point(CrashPoint.TAKEOVER_AFTER_OUTBOX)
+
+    # --- work ---------------------------------------------------------------------------------------------------------------------
+    def feed(self, topic: int, fetched: Fetched) -> None:
+        """What was fetched of one topic; decoded here, judged in the step."""
+        began = time.perf_counter()
+        batch = self.intake.logs[topic]
+        if fetched.messages:
+            batch.add(fetched.messages, self._validator.validate)
+        batch.caught_up = fetched.at_end
+        self._metrics.decode.observe(time.perf_counter() - began)
+        self._news.set()
+
+    def is_full(self, topic: int, *, was_full: bool) -> bool:
+        """Whether the buffer of a topic has no room; once full, until it is half empty."""
+        bound = self._config.buffer_records // 2 if was_full else self._config.buffer_records
+        return len(self.intake.logs[topic].buffer) >= bound
+
+    async def run(self) -> None:
+        """Takes steps until `close`. What stops the shard for an operator is logged and told in `error`."""
+        try:
+            while not self._closing:
+                records = self._pending or self.intake.take(self._config.most_records, time.monotonic())
+                if not records and self._sweep_turn(self._idle_watermark()) is None:
+                    await self._wait()
+                    continue
+                await self._until_room()
+                self._pending = records
+                await self._step(records)
+                self._pending = []
+                self.last_progress = time.monotonic()
+        except ShardStopped as stopped:
+            self._stop(str(stopped))
+
+    def stop(self, why: str) -> None:
+        """Stops the shard from outside, for an operator to decide."""
+        self._stop(why)
+        self._closing = True
+        self._news.set()
+
+    async def close(self) -> None:
+        """Ends `run` after the step under way."""
+        self._closing = True
+        self._news.set()
+
+    async def released(self) -> None:
+        """After `run` has ended: closes the connection."""
+        self._epoch += 1
+        if self.stage is not Stage.STOPPED:
+            self.stage = Stage.CLOSED
+        await self._store.close()
+        self._metrics.remove()
+
+    def _stop(self, why: str) -> None:
+        self.stage = Stage.STOPPED
+        self.error = why
+        log.error("shard stopped", shard=self.number, why=why)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing waits: no record, no sweep, no output."""
+        return self.intake.is_empty and not self._pending and self._sweep_turn(self._idle_watermark()) is None and not self._unacknowledged
+
+    async def _wait(self) -> None:
+        hint = self.intake.wait_hint(time.monotonic())
+        self._news.clear()
+        try:
+            async with asyncio.timeout(1.0 if hint is None else min(hint, 1.0)):
+                await self._news.wait()
+        except TimeoutError:
+            pass
+
+    async def _until_room(self) -> None:
+        while len(self._unacknowledged) >= self._config.most_unacknowledged and not self._closing:
+            await asyncio.sleep(0.002)
+
+    def _idle_watermark(self) -> int | None:
+        """Live and caught up on every topic: the wall clock less a minute."""
+        if self._config.event_clock or not self.intake.is_caught_up:
+            return None
+        return self._now() - MINUTE_MS
+
+    def _sweep_turn(self, idle: int | None) -> int | None:
+        """The turn to sweep to: one under way, or one the watermark has passed since the last was done."""
+        meta = self.meta
+        if meta.sweeping is not None:
+            return meta.sweeping
+        watermark = max((w for w in (meta.watermark, idle) if w is not None), default=None)
+        if watermark is None or meta.swept_to is None:
+            return None
+        turn = self._rules.last_turn(watermark)
+        return turn if turn > meta.swept_to else None
+
+    async def _step(self, records: list[Record]) -> None:
+        """One step, as often as it takes: what was thrown away or is in doubt is settled by reading the shard anew, since records that
+        have been applied are dropped by their offsets."""
+        delay = self._config.retry_first
+        while True:
+            try:
+                if self._stale:
+                    await self._load()
+                await self._try_step(records)
+            except Conflict:
+                self._stale = True
+                self._metrics.conflicts.inc()
+            except _STORE_ERRORS as error:
+                self._stale = True
+                self._metrics.lost.inc()
+                self.stage = Stage.WAITING_FOR_REDIS
+                log.warning("redis does not answer", shard=self.number, error=str(error) or type(error).__name__, retry_in_s=delay)
+                await asyncio.sleep(delay)
+                delay = min(delay * 2, self._config.retry_last)
+            else:
+                self.stage = Stage.RUNNING
+                return
+            if self._closing:
+                return
+
+    async def _try_step(self, records: list[Record]) -> None:
+        clock = time.perf_counter
+        began = clock()
+        # 1. Watch and read.
+        idle = self._idle_watermark()
+        turn = self._sweep_turn(idle)
+        roster = None if turn is None else self._roster_range(turn)
+        keys = self._user_keys(records)
+        users = list(dict.fromkeys(key for key in keys if key))
+        values, swept = await self._store.read(self.meta.token, users, roster)
+        states = dict(zip(users, values, strict=True))
+        if more := [user for user in swept if user not in states]:
+            states.update(zip(more, await self._store.read_more(more), strict=True))
+        crash_point(CrashPoint.STEP_AFTER_READ)
+        read = clock()
+        # 2. Fold.
+        fold = self._fold(records, keys, states)
+        if idle is not None:
+            fold.advance(idle)
+        if turn is not None:
+            self._sweep(fold, swept, turn)
+        if fold.meta == self.meta:
+            await self._store.release()
+            return
+        self._steps += 1
+        fold.meta.token = f"{self._token}:{self._steps}"
+        fold.meta.ladder = self._rules.id
+        states_out, entry = fold.finish()
+        folded = clock()
+        # 3. Write, all or nothing; 5. the trim of what has been acknowledged rides along.
+        await self._store.write(fold.meta, states_out, fold.newcomers, self._labels.take_added(), entry, self._acknowledged_to)
+        self.meta = fold.meta
+        applied = clock()
+        # 4. Publish; the next step does not wait for the acknowledgements.
+        crash_point(CrashPoint.STEP_BEFORE_PUBLISH)
+        await self._publish(entry)
+        crash_point(CrashPoint.STEP_AFTER_PUBLISH)
+        self._metrics.step(self, fold, read - began, folded - read, applied - folded, clock() - applied)
+
+    def _user_keys(self, records: list[Record]) -> list[str]:
+        """The user key of each record, empty for those that touch no user."""
+        brand = self._rules.brand
+        return [f"{brand(item.brand).key}:{item.user_id}" if isinstance(item, Touchpoint) else "" for _, _, _, item, _ in records]
+
+    def _fold(self, records: list[Record], keys: list[str], states: dict[str, bytes | None]) -> Fold:
+        fold = Fold(
+            self._rules,
+            self._labels,
+            self.meta.copy(),
+            states,
+            shard=self.number,
+            partitions=self._config.partitions,
+            now=self._now(),
+            cap=not self._config.event_clock,
+        )
+        take = fold.take
+        for record, key in zip(records, keys, strict=True):
+            take(record, key)
+        if fold.meta.swept_to is None and fold.meta.watermark is not None:
+            # Everyone the shard knows so far began at or after this turn.
+            fold.meta.swept_to = self._rules.last_turn(fold.meta.watermark)
+        return fold
+
+    # --- the sweep ----------------------------------------------------------------------------------------------------------------
+    def _roster_range(self, turn: int) -> tuple[int, int]:
+        begin = self.meta.roster_index if self.meta.sweeping == turn else 0
+        return begin, begin + self._config.most_swept - 1
+
+    def _sweep(self, fold: Fold, users: list[str], turn: int) -> None:
+        fold.sweep(users, turn)
+        meta = fold.meta
+        if len(users) == self._config.most_swept:
+            meta.roster_index = (meta.roster_index if meta.sweeping == turn else 0) + len(users)
+            meta.sweeping = turn
+        else:
+            # The roster's end: newcomers of this very step began at or after the turn.
+            meta.sweeping, meta.roster_index, meta.swept_to = None, 0, turn
+
+    # --- the outbox ---------------------------------------------------------------------------------------------------------------
+    async def _publish(self, entry: Entry) -> None:
+        mark = [entry.version, 0]
+        epoch = self._epoch
+        self._unacknowledged.append(mark)
+
+        def done() -> None:
+            crash_point(CrashPoint.PUBLISH_ACKNOWLEDGED)
+            if epoch != self._epoch:
+                return
+            mark[1] = 1
+            while self._unacknowledged and self._unacknowledged[0][1]:
+                self._acknowledged_to = self._unacknowledged.popleft()[0]
+
+        await self._publisher.publish(entry, done)
+
+    @property
+    def unacknowledged(self) -> int:
+        """Outbox entries that Kafka has not acknowledged."""
+        return len(self._unacknowledged)
+
+
+class _ShardMetrics:
+    """The metrics of one shard, their labels bound once."""
+
+    def __init__(self, number: int) -> None:
+        shard = str(number)
+        self._shard = shard
+        self.decode = metrics.STEP_SECONDS.labels("decode")
+        self.conflicts = metrics.STEP_CONFLICTS.labels(shard)
+        self.lost = metrics.STEP_UNKNOWN.labels(shard)
+        self._steps = metrics.STEPS.labels(shard)
+        self._read = metrics.STEP_SECONDS.labels("read")
+        self._fold = metrics.STEP_SECONDS.labels("fold")
+        self._apply = metrics.STEP_SECONDS.labels("apply")
+        self._publish = metrics.STEP_SECONDS.labels("publish")
+        self._outbox = metrics.OUTBOX_DEPTH.labels(shard)
+        self._watermark = metrics.WATERMARK.labels(shard)
+
+    def step(self, shard: Shard, fold: Fold, read: float, folded: float, applied: float, published: float) -> None:
+        self._steps.inc()
+        self._read.observe(read)
+        self._fold.observe(folded)
+        self._apply.observe(applied)
+        self._publish.observe(published)
+        self._outbox.set(shard.unacknowledged)
+        if shard.meta.watermark is not None:
+            self._watermark.set(shard.meta.watermark / 1000)
+        for (type_, outcome), n in fold.counts.outcomes.items():
+            metrics.EVENTS.labels(type_, outcome).inc(n)
+        for reason, n in fold.reasons.items():
+            metrics.DEAD_LETTERS.labels(reason).inc(n)
+        for flow, n in fold.flows.items():
+            metrics.TRANSITIONS.labels(*flow).inc(n)
+        for what, n in fold.counts.dropped.items():
+            metrics.DROPPED_EVIDENCE.labels(what).inc(n)
+
+    def remove(self) -> None:
+        for gauge in (metrics.OUTBOX_DEPTH, metrics.WATERMARK):
+            try:
+                gauge.remove(self._shard)
+            except KeyError:
+                continue

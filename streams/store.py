@@ -1,0 +1,130 @@
+"""The shard store: one shard's meta, users, roster, labels and outbox in Redis, written together or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from redis.exceptions import RedisError
+
+from streams.crash import CrashPoint, crash_point
+from streams.errors import Conflict, StateUnreadable
+from streams.labels import Labels
+from streams.link import Command, Connections, Link
+from streams.meta import Meta, decode_meta, encode_meta
+from streams.outbox import Entry, decode_entry, encode_entry
+
+
+class Loaded(NamedTuple):
+    """A shard as Redis knows it; `outbox` holds the entries not yet trimmed, in order of version."""
+
+    meta: Meta
+    labels: Labels
+    outbox: list[Entry]
+
+
+class ShardKeys:
+    """The names of a shard's keys. All share the hash tag `{shard}`, so that they lie in one slot of a cluster."""
+
+    def __init__(self, prefix: str, shard: int) -> None:
+        base = f"{prefix}:{{{shard}}}"
+        self.meta = f"{base}:meta"
+        self.roster = f"{base}:roster"
+        self.labels = f"{base}:labels"
+        self.outbox = f"{base}:outbox"
+        self.user = f"{base}:u:"
+
+
+class ShardStore:
+    """One shard in Redis. Raises RedisError, OSError or TimeoutError when Redis does not answer or refuses."""
+
+    def __init__(self, connections: Connections, prefix: str, shard: int, *, timeout: float = 10.0) -> None:
+        self.keys = ShardKeys(prefix, shard)
+        self._link = Link(connections, self.keys.meta, timeout=timeout)
+
+    async def load(self) -> Loaded:
+        """Reads the shard anew: meta, labels, outbox, as they were at one instant."""
+        keys = self.keys
+        replies = await self._link.call(
+            ("MULTI",),
+            ("HGETALL", keys.meta),
+            ("LRANGE", keys.labels, 0, -1),
+            ("XRANGE", keys.outbox, "-", "+"),
+            ("EXEC",),
+        )
+        await self._check(replies)
+        fields, labels, outbox = replies[-1]
+        pairs = dict(zip(fields[::2], fields[1::2], strict=True))
+        meta = decode_meta({name.decode(): value for name, value in pairs.items()})
+        return Loaded(meta, Labels([label.decode() for label in labels]), [decode_entry(values[1]) for _, values in outbox])
+
+    async def read(self, token: str, users: Sequence[str], roster: tuple[int, int] | None) -> tuple[list[bytes | None], list[str]]:
+        """The stored states of `users` (keys `BRAND:USER`), and the `roster` entries from one index to another, inclusive.
+
+        From here until `write` the shard is watched. Raises Conflict if meta's token is not `token`.
+        """
+        keys = self.keys
+        commands: list[Command] = [("WATCH", keys.meta), ("HGET", keys.meta, "token")]
+        if roster is not None:
+            commands.append(("LRANGE", keys.roster, *roster))
+        if users:
+            commands.append(("MGET", *[keys.user + user for user in users]))
+        replies = await self._link.call(*commands)
+        await self._check(replies)
+        found = replies[1]
+        if (found or b'""').decode() != f'"{token}"':
+            raise Conflict(f"expected the shard as step {token or '(none)'} left it, found {found!r}")
+        names = [entry.decode() for entry in replies[2]] if roster is not None else []
+        return (replies[-1] if users else []), names
+
+    async def read_more(self, users: Sequence[str]) -> list[bytes | None]:
+        """The stored states of further users of the same step."""
+        replies = await self._link.call(("MGET", *[self.keys.user + user for user in users]))
+        await self._check(replies)
+        states: list[bytes | None] = replies[0]
+        return states
+
+    async def write(
+        self, meta: Meta, states: dict[str, bytes], newcomers: list[str], labels: list[str], entry: Entry, trim_to: int
+    ) -> None:
+        """Writes a step, all or nothing, and trims the outbox up to version `trim_to`. Raises Conflict if the shard has moved."""
+        keys = self.keys
+        commands: list[Command] = [("MULTI",)]
+        if states:
+            flat: list[str | bytes] = ["MSET"]
+            for user, state in states.items():
+                flat += (keys.user + user, state)
+            commands.append(flat)
+        commands.append(("HSET", keys.meta, *[part for pair in encode_meta(meta).items() for part in pair]))
+        if newcomers:
+            commands.append(("RPUSH", keys.roster, *newcomers))
+        if labels:
+            commands.append(("RPUSH", keys.labels, *labels))
+        commands.append(("XADD", keys.outbox, f"{entry.version}-0", "entry", encode_entry(entry)))
+        if trim_to > 0:
+            commands.append(("XTRIM", keys.outbox, "MINID", f"{trim_to + 1}-0"))
+        commands.append(("EXEC",))
+        crash_point(CrashPoint.STEP_BEFORE_EXEC)
+        replies = await self._link.call(*commands)
+        crash_point(CrashPoint.STEP_AFTER_EXEC)
+        await self._check(replies)
+        if replies[-1] is None:
+            raise Conflict("someone else moved the shard between the read and the write")
+        await self._check(replies[-1])
+
+    async def release(self) -> None:
+        """Ends the watch of a step that wrote nothing."""
+        await self._link.call(("UNWATCH",))
+
+    async def close(self) -> None:
+        """Closes the shard's connection."""
+        await self._link.close()
+
+    async def _check(self, replies: list[Any]) -> None:
+        for reply in replies:
+            if isinstance(reply, RedisError):
+                # Whatever it was, the connection may be inside a transaction or on a node that no longer holds the shard.
+                await self._link.moved()
+                if "WRONGTYPE" in str(reply):
+                    raise StateUnreadable(f"expected rflow's own keys under {self.keys.meta}, found: {reply}")
+                raise reply

@@ -1,0 +1,148 @@
+"""What a new owner of a shard looks at before its first step: does the log still begin where the state ends, and do Kafka and Redis
+agree on the last version?"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+import msgspec
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicCollection, TopicPartition
+from confluent_kafka.admin import AdminClient
+
+from schemas.touchpoint import KINDS
+from streams.errors import LogGap, StaleLog, StaleStore
+from streams.meta import Meta
+
+OUTPUTS = ("transitions", "rollups")
+_TAIL = 64
+"""How many of an output partition's last records are looked at: a late repeat of an old step may lie behind the newest."""
+
+
+class _Versioned(msgspec.Struct):
+    version: int = 0
+
+
+_version_of = msgspec.json.Decoder(_Versioned).decode
+
+
+class LogInspector:
+    """Looks at the logs of a shard through a consumer of its own. One per worker; blocking calls run in a thread, one at a time.
+
+    `topic_ids` False for a broker that cannot tell them, such as librdkafka's mock cluster.
+    """
+
+    def __init__(self, kafka: dict[str, Any], topic_prefix: str, *, topic_ids: bool = True, timeout: float = 10.0) -> None:
+        self._kafka = {**kafka, "group.id": "rflow-inspector", "enable.auto.commit": False, "enable.partition.eof": True}
+        self._prefix = topic_prefix
+        self._timeout = timeout
+        self._lock = asyncio.Lock()
+        self._consumer: Consumer | None = None
+        self._topic_ids: dict[str, str] | None = None if topic_ids else {}
+
+    async def published(self, shard: int) -> int:
+        """The highest version found at the end of the shard's output partitions, 0 for none. To be asked before meta is read: an owner that
+        is still at work may publish more, but never what Redis does not know yet."""
+        async with self._lock:
+            return await asyncio.to_thread(lambda: max(self._last_version(self._prefix + name, shard) for name in OUTPUTS))
+
+    async def begin(self, shard: int, meta: Meta, *, continue_on_gap: bool) -> tuple[list[int], dict[str, str]]:
+        """The offset from which to read each input topic, in the order of KINDS, and the topics' ids.
+
+        Raises LogGap or StaleLog where log and state do not fit together, KafkaException if the broker does not answer.
+        """
+        async with self._lock:
+            return await asyncio.to_thread(self._begin, shard, meta, continue_on_gap)
+
+    def close(self) -> None:
+        """Ends the consumer."""
+        if self._consumer is not None:
+            self._consumer.close()
+            self._consumer = None
+
+    def _begin(self, shard: int, meta: Meta, continue_on_gap: bool) -> tuple[list[int], dict[str, str]]:
+        consumer, ids = self._open(), self._ids()
+        begins = []
+        for i, kind in enumerate(KINDS):
+            topic = self._prefix + kind.topic
+            low, high = consumer.get_watermark_offsets(TopicPartition(topic, shard), timeout=self._timeout)
+            known = meta.topic_ids.get(kind.topic)
+            if known is not None and kind.topic in ids and ids[kind.topic] != known:
+                raise StaleLog(
+                    f"shard {shard}: expected topic {topic} with id {known}, found one with id {ids[kind.topic]}: it was made anew"
+                )
+            begins.append(_begin_of(shard, topic, meta.offsets[i], low, high, continue_on_gap=continue_on_gap))
+        return begins, ids
+
+    def _open(self) -> Consumer:
+        if self._consumer is None:
+            self._consumer = Consumer(self._kafka)
+        return self._consumer
+
+    def _ids(self) -> dict[str, str]:
+        """Topic ids by unprefixed name; empty where the broker does not tell them."""
+        if self._topic_ids is None:
+            names = {self._prefix + kind.topic: kind.topic for kind in KINDS}
+            # Held by name until its answers are in: librdkafka fails what is under way when the client goes.
+            admin = AdminClient(self._kafka_client())
+            futures = admin.describe_topics(TopicCollection(list(names)), request_timeout=self._timeout)
+            found = {names[name]: str(future.result().topic_id) for name, future in futures.items()}
+            self._topic_ids = found if len(set(found.values())) == len(found) else {}
+        return self._topic_ids
+
+    def _kafka_client(self) -> dict[str, Any]:
+        return {
+            name: value for name, value in self._kafka.items() if name not in ("group.id", "enable.auto.commit", "enable.partition.eof")
+        }
+
+    def _last_version(self, topic: str, shard: int) -> int:
+        """The highest version among the last records of an output partition, 0 if it has none."""
+        consumer = self._open()
+        place = TopicPartition(topic, shard)
+        low, high = consumer.get_watermark_offsets(place, timeout=self._timeout)
+        if high <= low:
+            return 0
+        consumer.assign([TopicPartition(topic, shard, max(low, high - _TAIL))])
+        highest, deadline = 0, time.monotonic() + self._timeout
+        try:
+            while time.monotonic() < deadline:
+                for message in consumer.consume(_TAIL, 0.05):
+                    error = message.error()
+                    if error is not None and error.code() == KafkaError._PARTITION_EOF:
+                        return highest
+                    if error is not None:
+                        raise KafkaException(error)
+                    highest = max(highest, _version_of(message.value() or b"{}").version)
+        finally:
+            consumer.unassign()
+        raise KafkaException(
+            KafkaError(KafkaError._TIMED_OUT, f"the last records of {topic} [{shard}] did not arrive in {self._timeout} s")
+        )
+
+
+def refuse_forgotten(shard: int, known: int, published: int) -> None:
+    """Raises StaleStore if an output partition carries a version that Redis does not know."""
+    if published > known:
+        raise StaleStore(
+            f"shard {shard}: expected Redis to know version {published}, which has been published, found version {known}: "
+            "Redis has been emptied or restored from an older state"
+        )
+
+
+def _begin_of(shard: int, topic: str, applied: int, low: int, high: int, *, continue_on_gap: bool) -> int:
+    if applied < 0:
+        return low
+    begin = applied + 1
+    if begin > high:
+        raise StaleLog(
+            f"shard {shard}: expected {topic} to reach offset {applied}, which has been applied, found that it ends at {high - 1}"
+        )
+    if begin < low:
+        if continue_on_gap:
+            return low
+        raise LogGap(
+            f"shard {shard}: expected {topic} to reach back to offset {begin}, found that it begins at {low}: "
+            f"{low - begin} records are lost. --on-gap continue goes on without them"
+        )
+    return begin

@@ -1,0 +1,129 @@
+"""The batch transport: Faust's consumer decides who reads what, librdkafka reads it, and a message is a whole batch.
+
+Faust's own path makes an object of every record and commits offsets by its acknowledgements; here the offset to resume at is the one
+in Redis, and Kafka's committed offset is kept only for lag tools.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import structlog
+from aiokafka import AIOKafkaConsumer
+from aiokafka.coordinator.assignors.range import RangePartitionAssignor
+from aiokafka.errors import KafkaError as AioKafkaError
+from aiokafka.structs import OffsetAndMetadata, TopicPartition
+from faust.transport.drivers import aiokafka as driver
+from faust.types import TP, ConsumerMessage
+
+from streams.host import ShardHost
+from streams.logs import Fetched, LogReader
+
+log = structlog.get_logger(__name__)
+
+
+class Batch(NamedTuple):
+    """What Faust carries as one record: all that was fetched of one log at once."""
+
+    topic: str
+    partition: int
+    offset: int
+    fetched: Fetched
+
+
+class ConsumerThread(driver.AIOKafkaConsumerThread):
+    """Faust's member of the consumer group, with an assignor that gives all partitions of one number to one member."""
+
+    def _create_worker_consumer(self, transport: Any) -> AIOKafkaConsumer:
+        conf = self.app.conf
+        return AIOKafkaConsumer(
+            client_id=conf.broker_client_id,
+            group_id=conf.id,
+            bootstrap_servers=driver.server_list(transport.url, transport.default_port),
+            # Equal partition counts make the range assignor co-partition: a shard's four logs stay together.
+            partition_assignment_strategy=[RangePartitionAssignor],
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            session_timeout_ms=int(conf.broker_session_timeout * 1000),
+            rebalance_timeout_ms=int(conf.broker_rebalance_timeout * 1000),
+            heartbeat_interval_ms=int(conf.broker_heartbeat_interval * 1000),
+            request_timeout_ms=int(conf.broker_request_timeout * 1000),
+            # Membership alone: the records themselves come through librdkafka.
+            max_poll_interval_ms=2**31 - 1,
+            **driver.credentials_to_aiokafka_auth(conf.broker_credentials, conf.ssl_context),
+        )
+
+
+class BatchConsumer(driver.Consumer):
+    """A Faust consumer whose records are batches, read from where Redis says."""
+
+    host: ShardHost
+    reader: LogReader
+
+    def _new_consumer_thread(self) -> ConsumerThread:
+        return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
+
+    async def on_partitions_revoked(self, revoked: set[TP]) -> None:
+        """Lets the shards go before anyone else takes them."""
+        self.reader.assign({})
+        await self.host.close()
+        await super().on_partitions_revoked(revoked)
+
+    async def seek_to_committed(self) -> Mapping[TP, int]:
+        """Takes the shards of the current assignment: outbox first, then each log from the applied offset on."""
+        numbers = {tp.partition for tp in self.assignment()}
+        begin = await self.host.open(numbers)
+        self.reader.assign(begin)
+        return {TP(topic, partition): offset for (topic, partition), offset in begin.items()}
+
+    async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> dict[TP, list[Batch]]:
+        active = active_partitions or set()
+        idle = {place for place in self.reader.assigned if TP(*place) not in active}
+        self.reader.pause(self.host.full() | idle)
+        found = await self.reader.fetch(min(timeout, 0.25))
+        return {TP(*place): [Batch(*place, self.reader.position(place, fetched), fetched)] for place, fetched in found.items()}
+
+    def _to_message(self, tp: TP, record: Batch) -> ConsumerMessage:
+        value: Any = record
+        return ConsumerMessage(
+            record.topic, record.partition, record.offset, 0.0, 0, None, None, value, None, 0, 0, tp,
+            generation_id=self.app.consumer_generation_id,
+        )  # fmt: skip
+
+    def highwater(self, tp: TP) -> int:
+        """The end of the log as of the last fetch."""
+        return self.reader.high_watermark((tp.topic, tp.partition))
+
+    async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
+        """Faust's own account of offsets is not used."""
+
+    async def commit(self, topics: Any = None, start_new_transaction: bool = True) -> bool:
+        """Commits the applied offsets, for lag tools alone."""
+        offsets = {TP(*place): offset for place, offset in self.host.applied().items()}
+        assigned = self.assignment()
+        committed: bool = await self._thread.call_thread(self._commit_applied, {tp: o for tp, o in offsets.items() if tp in assigned})
+        return committed
+
+    async def _commit_applied(self, offsets: Mapping[TP, int]) -> bool:
+        if not offsets:
+            return False
+        try:
+            await self._thread._ensure_consumer().commit(
+                {TopicPartition(tp.topic, tp.partition): OffsetAndMetadata(offset, "") for tp, offset in offsets.items()}
+            )
+        except (TimeoutError, AioKafkaError) as error:
+            log.debug("offsets for lag tools not committed", error=str(error))
+            return False
+        return True
+
+    def verify_event_path(self, now: float, tp: TP) -> None:
+        """The worker's own watchdog looks after progress."""
+
+
+class BatchTransport(driver.Transport):
+    """A Faust transport whose consumers share `host` and `reader`."""
+
+    def __init__(self, *args: Any, host: ShardHost, reader: LogReader, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.Consumer = type("Consumer", (BatchConsumer,), {"host": host, "reader": reader})  # type: ignore[misc]
