@@ -14,7 +14,7 @@ MAX_BYTES = 900_000
 
 class TouchCount(Struct, array_like=True, gc=False):
     """Touchpoints of one minute that share brand, type, labels and the user's layer before; `users` are their distinct users,
-    each as the XXH3-64 hash of its id."""
+    each as the upper 53 bits of the XXH3-64 hash of its id (so that any JSON reader takes them exactly)."""
 
     minute: int
     brand: str

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 DAY_MS = 86_400_000
 MINUTE_MS = 60_000
@@ -15,8 +16,12 @@ _MILLISECOND = timedelta(milliseconds=1)
 
 def to_rfc3339(ms: int) -> str:
     """`1794355203120` -> `2026-11-10T21:20:03.120Z`."""
-    seconds, rest = divmod(ms, 1000)
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{rest:03d}Z"
+    return f"{_second(ms // 1000)}.{ms % 1000:03d}Z"
+
+
+@lru_cache(8192)  # a stream's records lie close together in time
+def _second(seconds: int) -> str:
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}"
 
 
 def from_datetime(value: datetime) -> int:

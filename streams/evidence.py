@@ -111,14 +111,14 @@ def note_touch(
         or (at == state.last_at and _text(channel, campaign, store, guide) > _last(state, labels))
     ):
         state.last_at = at
-        state.last_channel = labels.ref(channel)
-        state.last_campaign = labels.ref(campaign)
-        state.last_store = labels.ref(store)
-        state.last_guide = labels.ref(guide)
+        state.last_channel = labels[channel]
+        state.last_campaign = labels[campaign]
+        state.last_store = labels[store]
+        state.last_guide = labels[guide]
     if state.first_at is None or at < state.first_at or (at == state.first_at and _text(channel, campaign) < _first(state, labels)):
         state.first_at = at
-        state.first_channel = labels.ref(channel)
-        state.first_campaign = labels.ref(campaign)
+        state.first_channel = labels[channel]
+        state.first_campaign = labels[campaign]
 
 
 def _text(*labels: str | None) -> tuple[str, ...]:

@@ -24,7 +24,7 @@ from streams.labels import Labels
 from streams.ladder import Brand, Effect, Rule, Rules
 from streams.meta import Meta
 from streams.outbox import FORWARDED_HEADER, Entry, Forward, Letter, letter_of
-from streams.predicate import lapse_of, layer_at, layer_until
+from streams.predicate import lapse_of, layer_at
 from streams.state import RING_BYTES, OrderEntry, State, decode_state, encode_state, event_hash, in_ring, new_state, with_entry
 
 LATE_MS = 600_000
@@ -121,7 +121,7 @@ class Fold:
         if headers and not self._is_first_forward(topic, headers):
             self.counts.outcomes[touchpoint.type, "repeated_forward"] += 1
             return
-        brand = self._rules.brand(touchpoint.brand)
+        brand = self._rules.brands[touchpoint.brand]
         state = self._state(key)
         # A user who has a state here is on the right partition; only newcomers' places need to be computed.
         if state is None:
@@ -194,7 +194,7 @@ class Fold:
             keep = brand.keep[rule.slot]
             add_touch(state, rule.slot, at, int.from_bytes(digest, "big") if keep > 1 else 0, keep)
             for layer in brand.above[rule.slot][before]:
-                if layer_until(state, brand, layer) > state.clock:
+                if brand.until[layer](state) > state.clock:
                     after = layer
                     break
         elif effect is Effect.RELATION:
@@ -202,11 +202,11 @@ class Fold:
             dropped = change_relation(state, rule.relation, touchpoint.relation_id, at, rule.active)
             if dropped:
                 self.counts.dropped["relations"] += dropped
-            after = layer_at(state, brand, state.clock)
+            after = layer_at(state, brand.until, state.clock, len(brand.until))
         elif effect is not Effect.NOTHING:
             assert isinstance(touchpoint, Order)
             self._order(state, rule, brand, touchpoint, order, at, digest)
-            after = layer_at(state, brand, state.clock)
+            after = layer_at(state, brand.until, state.clock, len(brand.until))
         state.ring = with_entry(state.ring, digest[:RING_BYTES])
         self.counts.touch(touchpoint, at + state.base, self._rules.layers[before])
         if late:
@@ -286,15 +286,15 @@ class Fold:
         if clock <= state.clock:
             return
         while state.layer:
-            until = layer_until(state, brand, state.layer)
+            until = brand.until[state.layer](state)
             if until > clock:
                 break
             self._decay(state, brand, user_id, until)
         state.clock = clock
 
     def _decay(self, state: State, brand: Brand, user_id: str, deadline: int) -> None:
-        lapse = lapse_of(state, brand, state.layer)
-        to = layer_at(state, brand, deadline, below=state.layer)
+        lapse = lapse_of(state, brand.needs[state.layer])
+        to = layer_at(state, brand.until, deadline, state.layer)
         text = self._labels.text
         touch = Touch(
             channel=text(state.last_channel),
@@ -302,7 +302,7 @@ class Fold:
             store_id=text(state.last_store),
             guide_id=text(state.last_guide),
         )
-        cause = Cause(type=lapse.evidence, at=to_rfc3339(lapse.evidence_at + state.base))
+        cause = Cause(type=lapse.evidence, at=to_rfc3339(lapse.at + state.base))
         self._transition(state, brand, user_id, to, TransitionKind.DECAY, deadline, deadline, cause, touch, late=False)
 
     # --- outputs ------------------------------------------------------------------------------------------------------------------

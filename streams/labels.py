@@ -8,25 +8,25 @@ MAX_LABELS = 65_536
 """Beyond this many the texts themselves go into the states: a producer that invents labels costs memory, not exactness."""
 
 
-class Labels:
-    """Texts by number and numbers by text. `added` are the texts new since `take_added`, to be stored in the same step."""
+class Labels(dict[str | None, LabelRef]):
+    """How states refer to each text: `labels[text]`. A new text gets the next number while there is room; no text stays none.
+
+    `added` are the texts new since `take_added`, to be stored in the same step.
+    """
 
     def __init__(self, texts: list[str], *, bound: int = MAX_LABELS) -> None:
-        self._texts = list(texts)
-        self._numbers: dict[str | None, LabelRef] = {None: None, **{text: i for i, text in enumerate(texts)}}
-        self._bound = bound
+        numbers: dict[str | None, LabelRef] = {text: i for i, text in enumerate(texts)}
+        super().__init__(numbers)
+        self[None] = None
         self.added: list[str] = []
+        self._texts = list(texts)
+        self._bound = bound
 
-    def ref(self, text: str | None) -> LabelRef:
-        """How a state refers to the text; a new text gets the next number while there is room."""
-        try:
-            return self._numbers[text]
-        except KeyError:
-            assert text is not None
+    def __missing__(self, text: str | None) -> LabelRef:
+        assert text is not None
         if len(self._texts) >= self._bound:
             return text
-        number = len(self._texts)
-        self._numbers[text] = number
+        number = self[text] = len(self._texts)
         self._texts.append(text)
         self.added.append(text)
         return number

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import IntEnum
 from typing import NamedTuple
 
@@ -9,6 +10,7 @@ from schemas.ladder import Evidence, Ladder
 from schemas.times import DAY_MS
 from schemas.touchpoint import CATALOGUE, PURCHASE, RELATIONS, Kind
 from streams.calendar import Calendar
+from streams.predicate import Need, Until, layer_until
 
 RELATION_KINDS: tuple[str, ...] = tuple(dict.fromkeys(kind for kind, _ in RELATIONS.values()))
 """Kinds of relation, numbered as states hold them: only ever append."""
@@ -36,17 +38,6 @@ class Rule(NamedTuple):
     """leaves and refunds: they are no touch of the user by the brand"""
 
 
-class Need(NamedTuple):
-    """One condition of a layer: at least `at_least` pieces of the evidence in `slot`, each younger than `window` ms (None: for ever)."""
-
-    kind: Kind
-    slot: int
-    at_least: int
-    window: int | None
-    evidence: str
-    relations: frozenset[int]
-
-
 class Brand:
     """The rule book of one brand."""
 
@@ -71,6 +62,8 @@ class Brand:
             )
             for conditions in ladder.conditions(name)
         )
+        self.until: tuple[Until, ...] = tuple(layer_until(needs) for needs in self.needs)
+        """per layer, until when a user's evidence carries it"""
         self.keep = tuple(
             max((need.at_least for needs in self.needs for need in needs if need.slot == s), default=1) for s in range(len(slots))
         )
@@ -85,6 +78,18 @@ class Brand:
         """above[slot][layer]: the layers above `layer` that evidence in `slot` can lead to, highest first"""
 
 
+class Brands(dict[str, Brand]):
+    """The rule book of each brand by name, made at its first use."""
+
+    def __init__(self, make: Callable[[str], Brand]) -> None:
+        super().__init__()
+        self._make = make
+
+    def __missing__(self, name: str) -> Brand:
+        brand = self[name] = self._make(name)
+        return brand
+
+
 class Rules:
     """A ladder, compiled. Pure values but for the cache of brands."""
 
@@ -95,24 +100,20 @@ class Rules:
         self.slots = tuple(ladder.evidence)
         self.types = {name: _rule(ladder, name, kind) for name, kind in CATALOGUE.items()}
         self._calendars: dict[tuple[str, str], Calendar] = {}
-        self._brands: dict[str, Brand] = {}
+        self.brands = Brands(self._new_brand)
         for name in ("", *ladder.brands):
             self._calendar(name)
 
-    def brand(self, name: str) -> Brand:
-        """The rule book of the brand, made at its first use."""
-        brand = self._brands.get(name)
-        if brand is None:
-            brand = self._brands[name] = Brand(self.ladder, name, self._calendar(name))
-        return brand
-
     def brand_of_key(self, key: str) -> Brand:
         """The rule book of the brand written `key` in Redis."""
-        return self.brand(key.replace("%3A", ":").replace("%25", "%"))
+        return self.brands[key.replace("%3A", ":").replace("%25", "%")]
 
     def last_turn(self, at: int) -> int:
         """The latest turn at or before `at` of any brand: the one the shard sweeps to."""
         return max(calendar.last_turn(at) for calendar in self._calendars.values())
+
+    def _new_brand(self, name: str) -> Brand:
+        return Brand(self.ladder, name, self._calendar(name))
 
     def _calendar(self, name: str) -> Calendar:
         zone, turn = self.ladder.calendar(name)

@@ -2,27 +2,70 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from heapq import nlargest
 from typing import NamedTuple
 
 from schemas.touchpoint import Kind
-from streams.ladder import Brand, Need
 from streams.state import State
 
 NEVER = -(1 << 62)
 FOR_EVER = 1 << 62
 
+Until = Callable[[State], int]
+"""The first instant at which something no longer holds, given no further evidence: FOR_EVER, or NEVER where it does not hold at all."""
+
+
+class Need(NamedTuple):
+    """One condition of a layer: at least `at_least` pieces of the evidence in `slot`, each younger than `window` ms (None: for ever)."""
+
+    kind: Kind
+    slot: int
+    at_least: int
+    window: int | None
+    evidence: str
+    relations: frozenset[int]
+
 
 class Lapse(NamedTuple):
-    """Until when a layer holds, and the evidence that ends it: its name and the time of the piece whose age breaks the condition."""
+    """What ended a layer: the evidence's name and the time of the piece whose age broke the condition."""
 
-    at: int
     evidence: str
-    evidence_at: int
+    at: int
+
+
+def layer_until(needs: Sequence[Need]) -> Until:
+    """Until when the layer with these conditions holds; the lowest layer, which has none, for ever."""
+    untils = [need_until(need) for need in needs]
+    if not untils:
+        return lambda _: FOR_EVER
+    if len(untils) == 1:
+        return untils[0]
+    return lambda state: max(until(state) for until in untils)
+
+
+def need_until(need: Need) -> Until:
+    """Until when one condition holds."""
+    window, slot = need.window, need.slot
+    if need.at_least == 1 and window is not None and need.kind in (Kind.EXPOSURE, Kind.INTERACTION):
+
+        def latest(state: State) -> int:
+            touch = state.touches[slot]
+            return touch[1] + window if touch else NEVER
+
+        return latest
+
+    def nth_latest(state: State) -> int:
+        at = evidence_time(state, need)
+        if at == NEVER:
+            return NEVER
+        return FOR_EVER if window is None else at + window
+
+    return nth_latest
 
 
 def evidence_time(state: State, need: Need) -> int:
-    """The time of the count-th latest piece of evidence, NEVER if there are fewer."""
+    """The time of the `at_least`-th latest piece of evidence, NEVER if there are fewer."""
     count = need.at_least
     if need.kind is Kind.ORDER:
         if state.orders is None or len(state.orders) < count:
@@ -44,32 +87,15 @@ def evidence_time(state: State, need: Need) -> int:
     return max(times) if count == 1 else nlargest(count, times)[-1]
 
 
-def holds_until(state: State, need: Need) -> int:
-    """The first instant at which the condition no longer holds: FOR_EVER, or NEVER when the evidence is missing."""
-    at = evidence_time(state, need)
-    if at == NEVER:
-        return NEVER
-    return FOR_EVER if need.window is None else at + need.window
-
-
-def layer_until(state: State, brand: Brand, layer: int) -> int:
-    """The first instant at which `layer` no longer holds, given no further evidence; FOR_EVER for the lowest."""
-    needs = brand.needs[layer]
-    if len(needs) == 1:
-        return holds_until(state, needs[0])
-    return max((holds_until(state, need) for need in needs), default=FOR_EVER)
-
-
-def layer_at(state: State, brand: Brand, at: int, below: int | None = None) -> int:
-    """The highest layer (of those below `below`) whose predicate holds at `at`."""
-    top = len(brand.needs) if below is None else below
-    for layer in range(top - 1, 0, -1):
-        if layer_until(state, brand, layer) > at:
+def layer_at(state: State, until: Sequence[Until], at: int, below: int) -> int:
+    """The highest layer below `below` whose predicate holds at `at`."""
+    for layer in range(below - 1, 0, -1):
+        if until[layer](state) > at:
             return layer
     return 0
 
 
-def lapse_of(state: State, brand: Brand, layer: int) -> Lapse:
-    """What ends `layer`: of the conditions that hold longest, the first in the ladder's order."""
-    need = max(brand.needs[layer], key=lambda need: holds_until(state, need))
-    return Lapse(holds_until(state, need), need.evidence, evidence_time(state, need))
+def lapse_of(state: State, needs: Sequence[Need]) -> Lapse:
+    """What ends the layer with these conditions: of those that hold longest, the first in the ladder's order."""
+    need = max(needs, key=lambda need: need_until(need)(state))
+    return Lapse(need.evidence, evidence_time(state, need))

@@ -301,8 +301,8 @@ class Shard:
 
     def _user_keys(self, records: list[Record]) -> list[str]:
         """The user key of each record, empty for those that touch no user."""
-        brand = self._rules.brand
-        return [f"{brand(item.brand).key}:{item.user_id}" if isinstance(item, Touchpoint) else "" for _, _, _, item, _ in records]
+        brands = self._rules.brands
+        return [f"{brands[item.brand].key}:{item.user_id}" if isinstance(item, Touchpoint) else "" for _, _, _, item, _ in records]
 
     def _fold(self, records: list[Record], keys: list[str], states: dict[str, bytes | None]) -> Fold:
         fold = Fold(

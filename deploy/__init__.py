@@ -1,0 +1,1 @@
+"""How rflow runs: the command, the one-machine stack, images and configuration."""

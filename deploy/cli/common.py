@@ -1,0 +1,81 @@
+"""What the commands share: the console, JSON output, one-line errors, and the options that name a running stack."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated, Any
+
+import orjson
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from deploy.settings import Settings, SettingsError, load_settings
+
+out = Console()
+err = Console(stderr=True)
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON on standard output instead of tables.")]
+DataDir = Annotated[str | None, typer.Option("--data", help="The data folder of a running stack (rflow up --data DIR).")]
+
+FAILED = 1
+MISUSED = 2
+
+
+class CommandFailed(Exception):
+    """What was asked for does not hold, or could not be done: one line that says what to do."""
+
+
+def complain(error: BaseException) -> int:
+    """Prints an error as one line (settings: one line a mistake) and gives the exit status."""
+    if os.environ.get("RFLOW_LOG_LEVEL") == "debug":
+        err.print_exception()
+    text = str(error) or type(error).__name__
+    for line in text.splitlines() if isinstance(error, SettingsError) else [" ".join(text.split())]:
+        err.print(f"[bold red]rflow:[/] {_plain(line)}", highlight=False, soft_wrap=True)
+    return MISUSED if isinstance(error, SettingsError) else FAILED
+
+
+def _plain(text: str) -> str:
+    return text.replace("[", r"\[")
+
+
+def print_json(value: Any) -> None:
+    """One JSON document on standard output."""
+    typer.echo(orjson.dumps(value, option=orjson.OPT_INDENT_2, default=str).decode())
+
+
+def table(title: str, columns: list[str], rows: list[list[Any]]) -> Table:
+    """A table whose figures stand to the right."""
+    made = Table(title=title, title_justify="left", title_style="bold", header_style="dim")
+    for i, name in enumerate(columns):
+        figures = all(isinstance(row[i], int | float) or row[i] is None for row in rows) and bool(rows)
+        made.add_column(name, justify="right" if figures else "left", overflow="fold")
+    for row in rows:
+        made.add_row(*(shown(value) for value in row))
+    return made
+
+
+def shown(value: Any) -> str:
+    """A value in a table: thousands apart, nothing as a dash."""
+    if value is None:
+        return "–"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, float):
+        return f"{value:,.2f}"
+    return str(value)
+
+
+@contextmanager
+def settings_of(data: str | None, **given: Any) -> Iterator[Settings]:
+    """The settings, with the addresses of the stack that runs in the data folder, if one is named."""
+    if data is not None:
+        from deploy.stack.endpoints import settings_of_stack
+
+        given = {**settings_of_stack(data), **given}
+    yield load_settings(**given)

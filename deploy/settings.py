@@ -1,0 +1,139 @@
+"""Settings: environment `RFLOW_*` over one TOML file, read once, checked whole, handed down as values."""
+
+from __future__ import annotations
+
+import os
+import ssl
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+CONFIG_VARIABLE = "RFLOW_CONFIG"
+_SECRET_OPTIONS = ("password", "key.pem", "secret", "token", "jaas")
+
+
+class SettingsError(Exception):
+    """Settings that cannot be used; a line for each mistake, none with a secret."""
+
+
+class Settings(BaseSettings):
+    """Everything that can be set. In the environment `RFLOW_` and the name in capitals; tables as JSON."""
+
+    model_config = SettingsConfigDict(env_prefix="RFLOW_", extra="forbid", hide_input_in_errors=True)
+
+    partitions: int = Field(4, ge=1, le=4096, description="partitions of every topic and so the number of shards; fixed at `rflow init`")
+    replication: int = Field(1, ge=1, le=9, description="replication factor with which `rflow init` creates topics")
+    ladder: str = Field("5r", description="a shipped ladder (5r, aipl) or the path of a ladder file")
+    clock: Literal["wall", "event"] = Field("wall", description="what moves the watermark when no event does")
+    intake: Literal["live", "strict"] = Field("live", description="strict: wait until every log shows that it has reached a time")
+    future_check: bool = Field(True, description="refuse touchpoints more than 5 minutes ahead of the wall clock")
+    on_gap: Literal["stop", "continue"] = Field("stop", description="what to do where a log no longer reaches back to the applied offset")
+
+    kafka_bootstrap: str = Field("127.0.0.1:9092", min_length=1, description="host:port, comma separated")
+    kafka: dict[str, str | int | bool] = Field(default_factory=dict, description="further librdkafka options, such as security.protocol")
+    topic_prefix: str = Field("", pattern=r"^[A-Za-z0-9._-]{0,80}$", description="before every topic's name")
+    group: str = Field("rflow", min_length=1, description="consumer group of the workers")
+    session_timeout: float = Field(10.0, ge=1, le=300, description="seconds after which a silent worker's shards go to the others")
+    topic_ids: bool = Field(True, description="whether the broker tells topics' ids")
+
+    redis_url: SecretStr = Field(SecretStr("redis://127.0.0.1:6379/0"), description="redis://, rediss:// or unix://")
+    redis_cluster: bool = Field(False, description="the URL is a node of a Redis Cluster")
+    redis: dict[str, str | int | bool] = Field(default_factory=dict, description="further redis-py options, such as ssl_ca_certs")
+    redis_prefix: str = Field("rflow", pattern=r"^[A-Za-z0-9._-]{1,80}$", description="before every key")
+
+    clickhouse_url: SecretStr = Field(SecretStr("http://127.0.0.1:8123"), description="http:// or https://, with user and password if any")
+    clickhouse_database: str = Field("rflow", pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,63}$")
+
+    http_host: str = Field("127.0.0.1", description="where /metrics, /healthz and /readyz are served")
+    http_port: int = Field(0, ge=0, le=65535, description="0: any free port")
+    log_format: Literal["human", "json"] = "human"
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    crash_point: str = Field("", description="tests only: POINT or POINT:N, where the process ends itself")
+
+    @field_validator("redis_url", "clickhouse_url")
+    @classmethod
+    def _is_url(cls, value: SecretStr, info: Any) -> SecretStr:
+        schemes = ("redis://", "rediss://", "unix://") if info.field_name == "redis_url" else ("http://", "https://")
+        if not value.get_secret_value().startswith(schemes):
+            raise ValueError(f"expected a URL that begins with {' or '.join(schemes)}")
+        return value
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """What is given by hand goes before the environment, that before the file."""
+        file = os.environ.get(CONFIG_VARIABLE)
+        return (init_settings, env_settings, *((TomlConfigSettingsSource(settings_cls, Path(file)),) if file else ()))
+
+    def kafka_client(self) -> dict[str, Any]:
+        """The configuration of every librdkafka client."""
+        return {"bootstrap.servers": self.kafka_bootstrap, "client.id": "rflow", **self.kafka}
+
+    def shown(self) -> dict[str, Any]:
+        """All settings as they may be printed: secrets masked."""
+        values = self.model_dump(mode="json")
+        for table in ("kafka", "redis"):
+            values[table] = {
+                name: "**********" if any(word in name for word in _SECRET_OPTIONS) else value for name, value in values[table].items()
+            }
+        return values
+
+
+def load_settings(**given: Any) -> Settings:
+    """The settings of this process; `given` overrides (None: not given). Raises SettingsError with all mistakes at once."""
+    file = os.environ.get(CONFIG_VARIABLE)
+    if file and not Path(file).is_file():
+        raise SettingsError(f"{CONFIG_VARIABLE}: expected the path of a TOML file, found {file!r}, which is none")
+    unknown = [name for name in _variables(os.environ) if name.removeprefix("RFLOW_").lower() not in Settings.model_fields]
+    mistakes = [f"{name}: expected one of rflow's settings (rflow doctor --settings lists them)" for name in unknown]
+    try:
+        settings = Settings(**{name: value for name, value in given.items() if value is not None})
+    except ValidationError as error:
+        mistakes += [f"{_name(item['loc'])}: {item['msg']}" for item in error.errors(include_url=False, include_input=False)]
+    except ValueError as error:
+        mistakes.append(f"{file or 'environment'}: {error}")
+    if mistakes:
+        raise SettingsError("\n".join(mistakes))
+    return settings
+
+
+def _variables(environment: Mapping[str, str]) -> list[str]:
+    return sorted(name for name in environment if name.startswith("RFLOW_") and name != CONFIG_VARIABLE)
+
+
+def _name(place: tuple[int | str, ...]) -> str:
+    return ".".join(str(part) for part in place)
+
+
+def faust_auth(kafka: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of librdkafka that concern TLS and SASL, as the Faust app takes them. Raises SettingsError for what it cannot do."""
+    from faust import SASLCredentials  # imported late: only the worker needs Faust
+
+    protocol = str(kafka.get("security.protocol", "plaintext")).lower()
+    context: ssl.SSLContext | None = None
+    if protocol in ("ssl", "sasl_ssl"):
+        context = ssl.create_default_context(cafile=kafka.get("ssl.ca.location"))
+        if "ssl.certificate.location" in kafka:
+            context.load_cert_chain(
+                kafka["ssl.certificate.location"], kafka.get("ssl.key.location"), kafka.get("ssl.key.password")
+            )
+        if str(kafka.get("ssl.endpoint.identification.algorithm", "https")).lower() == "none":
+            context.check_hostname = False
+    if protocol not in ("sasl_plaintext", "sasl_ssl"):
+        return {"ssl_context": context} if context else {}
+    mechanism = str(kafka.get("sasl.mechanism", kafka.get("sasl.mechanisms", "PLAIN"))).upper()
+    if mechanism not in ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"):
+        raise SettingsError(f"kafka.sasl.mechanism: expected PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512, found {mechanism}")
+    credentials = SASLCredentials(
+        username=kafka.get("sasl.username"), password=kafka.get("sasl.password"), mechanism=mechanism, ssl_context=context
+    )
+    return {"credentials": credentials}

@@ -1,0 +1,93 @@
+"""From settings to parts: the one place where they are put together."""
+
+from __future__ import annotations
+
+import os
+import time
+
+from schemas.ladder import Ladder
+from schemas.ladder_file import load_ladder
+from schemas.validate import Validator
+from sinks.config import ClickHouse, OnGap, SinkConfig
+from streams.app import GroupConfig
+from streams.crash import arm
+from streams.link import Cluster, Connections, SingleNode
+from streams.shard import StepConfig
+from streams.worker import WorkerConfig
+
+from deploy.settings import Settings
+
+
+def wall_clock() -> int:
+    """Epoch milliseconds."""
+    return time.time_ns() // 1_000_000
+
+
+def ladder_of(settings: Settings) -> Ladder:
+    """The deployment's ladder. Raises LadderError."""
+    return load_ladder(settings.ladder)
+
+
+def validator_of(settings: Settings) -> Validator:
+    """The judge of touchpoints."""
+    return Validator(ladder_of(settings), wall_clock, check_future=settings.future_check)
+
+
+def connections_of(settings: Settings) -> Connections:
+    """Connections to Redis or a Redis Cluster."""
+    make = Cluster if settings.redis_cluster else SingleNode
+    return make(settings.redis_url.get_secret_value(), **settings.redis)
+
+
+def worker_config(settings: Settings, name: str) -> WorkerConfig:
+    """What the worker `name` needs to know. Raises LadderError."""
+    return WorkerConfig(
+        kafka=settings.kafka_client(),
+        group=GroupConfig(
+            group=settings.group,
+            bootstrap=settings.kafka_bootstrap,
+            session_timeout=settings.session_timeout,
+            heartbeat=min(3.0, settings.session_timeout / 3),
+        ),
+        topic_prefix=settings.topic_prefix,
+        key_prefix=settings.redis_prefix,
+        worker=name,
+        ladder=ladder_of(settings),
+        step=StepConfig(
+            partitions=settings.partitions,
+            strict=settings.intake == "strict",
+            event_clock=settings.clock == "event" or settings.intake == "strict",
+            continue_on_gap=settings.on_gap == "continue",
+            topic_ids=settings.topic_ids,
+        ),
+        check_future=settings.future_check,
+    )
+
+
+def clickhouse_of(settings: Settings) -> ClickHouse:
+    """Where the figures are."""
+    return ClickHouse(url=settings.clickhouse_url.get_secret_value(), database=settings.clickhouse_database)
+
+
+def sink_config(settings: Settings) -> SinkConfig:
+    """What the sink needs to know."""
+    return SinkConfig(
+        kafka=settings.kafka_client(),
+        clickhouse=clickhouse_of(settings),
+        partitions=settings.partitions,
+        topic_prefix=settings.topic_prefix,
+        group=f"{settings.group}-sink",
+        on_gap=OnGap(settings.on_gap),
+    )
+
+
+def arm_crash_point(settings: Settings) -> None:
+    """Arms the crash point that a test asked for. Raises ValueError for an unknown one."""
+    if settings.crash_point:
+        name, _, passing = settings.crash_point.partition(":")
+        arm(name, int(passing or 1))
+
+
+def process_name(role: str) -> str:
+    """A name no other process has: role, machine, process id."""
+    return f"{role}-{os.uname().nodename}-{os.getpid()}"

@@ -1,0 +1,1 @@
+"""Where output ends: ClickHouse, the dead letters' desk, alert channels, webhooks."""

@@ -1,0 +1,174 @@
+"""The tables that a block fills: what is inserted into what, column by column. The DDL is in `migrations/`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from clickhouse_connect.datatypes.base import ClickHouseType
+from clickhouse_connect.datatypes.registry import get_from_name
+
+_LABEL = "LowCardinality(String)"
+_TIME = "DateTime64(3, 'UTC')"
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows are inserted into `inlet` and end in `name`, which keeps in `block` the block they came in.
+
+    Columns are in the order of a row, without `block`. Times are epoch milliseconds.
+    """
+
+    name: str
+    inlet: str
+    columns: tuple[tuple[str, str], ...]
+
+    @cached_property
+    def column_names(self) -> list[str]:
+        """Names as inserted: `block`, then the row's."""
+        return ["block", *(name for name, _ in self.columns)]
+
+    @cached_property
+    def column_types(self) -> list[ClickHouseType]:
+        """Types as sent, in the order of `column_names`."""
+        return [get_from_name("UInt64"), *(get_from_name(type_) for _, type_ in self.columns)]
+
+
+NEW_USERS = Table("new_users", "new_users", (("minute", _TIME), ("brand", _LABEL), ("users", "UInt64")))
+
+TOUCH_MINUTES = Table(
+    "touch_minutes",
+    "touch_inlet",
+    (
+        ("minute", _TIME),
+        ("brand", _LABEL),
+        ("type", _LABEL),
+        ("channel", _LABEL),
+        ("campaign_id", _LABEL),
+        ("store_id", _LABEL),
+        ("layer_before", _LABEL),
+        ("touchpoints", "UInt64"),
+        ("users", "Array(UInt64)"),
+    ),
+)
+
+ORDERS = Table(
+    "orders",
+    "orders",
+    (
+        ("shard", "UInt32"),
+        ("version", "UInt64"),
+        ("event_id", "String"),
+        ("type", _LABEL),
+        ("brand", _LABEL),
+        ("user_id", "String"),
+        ("order_id", "String"),
+        ("occurred_at", _TIME),
+        ("amount", "Int64"),
+        ("refunded", "Int64"),
+        ("currency", _LABEL),
+        ("layer_before", _LABEL),
+        ("first_seen", _TIME),
+        ("channel", _LABEL),
+        ("campaign_id", _LABEL),
+        ("store_id", _LABEL),
+        ("guide_id", _LABEL),
+        ("first_touch_at", f"Nullable({_TIME})"),
+        ("first_channel", _LABEL),
+        ("first_campaign_id", _LABEL),
+        ("first_store_id", _LABEL),
+        ("first_guide_id", _LABEL),
+        ("last_touch_at", f"Nullable({_TIME})"),
+        ("last_channel", _LABEL),
+        ("last_campaign_id", _LABEL),
+        ("last_store_id", _LABEL),
+        ("last_guide_id", _LABEL),
+    ),
+)
+
+STEPS = Table(
+    "steps",
+    "steps",
+    (
+        ("shard", "UInt32"),
+        ("version", "UInt64"),
+        ("ladder", _LABEL),
+        ("detected_at", _TIME),
+        ("watermark", f"Nullable({_TIME})"),
+        ("swept_to", f"Nullable({_TIME})"),
+        ("offsets", "Map(String, Int64)"),
+        ("applied", "UInt64"),
+        ("duplicates", "UInt64"),
+        ("late", "UInt64"),
+        ("dead_letters", "UInt64"),
+        ("forwarded", "UInt64"),
+        ("ticks", "UInt64"),
+    ),
+)
+
+SHARDS = Table("shards", "shards", (("shard", "UInt32"), ("version", "UInt64"), ("watermark", _TIME), ("swept_to", _TIME)))
+
+TRANSITIONS = Table(
+    "transitions",
+    "transitions",
+    (
+        ("shard", "UInt32"),
+        ("version", "UInt64"),
+        ("index", "UInt32"),
+        ("brand", _LABEL),
+        ("user_id", "String"),
+        ("seq", "UInt64"),
+        ("from_layer", _LABEL),
+        ("to_layer", _LABEL),
+        ("direction", _LABEL),
+        ("kind", _LABEL),
+        ("occurred_at", _TIME),
+        ("effective_at", _TIME),
+        ("detected_at", _TIME),
+        ("late", "Bool"),
+        ("dwell_ms", "Nullable(Int64)"),
+        ("ladder", _LABEL),
+        ("cause_event_id", "String"),
+        ("cause_type", _LABEL),
+        ("cause_topic", _LABEL),
+        ("cause_partition", "Nullable(UInt32)"),
+        ("cause_offset", "Nullable(Int64)"),
+        ("cause_at", f"Nullable({_TIME})"),
+        ("channel", _LABEL),
+        ("campaign_id", _LABEL),
+        ("store_id", _LABEL),
+        ("guide_id", _LABEL),
+        ("first_channel", _LABEL),
+        ("first_campaign_id", _LABEL),
+        ("first_touch_at", f"Nullable({_TIME})"),
+    ),
+)
+
+FLOW_MINUTES = Table(
+    "flow_minutes",
+    "flow_inlet",
+    tuple(
+        column
+        for column in TRANSITIONS.columns
+        if column[0] in ("effective_at", "brand", "user_id", "from_layer", "to_layer", "kind", "channel", "campaign_id")
+    ),
+)
+
+SPEND = Table(
+    "spend",
+    "spend",
+    (
+        ("revision", "UInt64"),
+        ("spend_id", "String"),
+        ("brand", _LABEL),
+        ("day", "Date32"),
+        ("begins_at", _TIME),
+        ("channel", _LABEL),
+        ("campaign_id", _LABEL),
+        ("amount", "Int64"),
+        ("currency", _LABEL),
+    ),
+)
+
+TABLES: tuple[Table, ...] = (NEW_USERS, TRANSITIONS, FLOW_MINUTES, TOUCH_MINUTES, ORDERS, SPEND, STEPS, SHARDS)
+"""In the order in which a block fills them: users come before their moves, and `shards`, which says how far all is stored, last."""

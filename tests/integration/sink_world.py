@@ -1,0 +1,199 @@
+"""What the sink's tests stand on: a broker, a ClickHouse that can be killed, and sinks as processes of their own."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import clickhouse_connect
+from confluent_kafka import Producer
+
+from sinks.config import ClickHouse, SinkConfig
+from tests.integration.sink_story import Entry
+
+PARTITIONS = 4
+TABLES = {
+    "transitions": "shard, version, index, brand, user_id, seq, from_layer, to_layer, kind, effective_at, channel, first_touch_at",
+    "orders": "shard, version, event_id, brand, user_id, order_id, occurred_at, amount, layer_before, first_seen, first_channel, channel",
+    "steps": "shard, version, ladder, detected_at, watermark, swept_to, toString(offsets), applied, duplicates",
+}
+SUMS = {
+    "new_users": "SELECT brand, minute, sum(users) FROM new_users GROUP BY ALL",
+    "flow_minutes": "SELECT brand, minute, from_layer, to_layer, kind, channel, campaign_id, sum(transitions), uniqMerge(users)"
+    " FROM flow_minutes GROUP BY ALL",
+    "touch_minutes": "SELECT brand, minute, type, channel, campaign_id, store_id, layer_before, sum(touchpoints), uniqMerge(users)"
+    " FROM touch_minutes GROUP BY ALL",
+    "shards": "SELECT shard, max(version), max(watermark), max(swept_to) FROM shards GROUP BY shard",
+    "spend": "SELECT spend_id, brand, day, begins_at, channel, campaign_id, amount FROM spend FINAL",
+}
+
+
+def free_port() -> int:
+    """A port nobody listens on now."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+def wait_for(condition: Callable[[], bool], what: str, seconds: float = 30) -> None:
+    """Until `condition` holds; fails the test after `seconds`."""
+    until = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < until, f"timed out waiting for {what}"
+        time.sleep(0.05)
+
+
+class Server:
+    """The embedded ClickHouse as a process that can be killed and started again on the same data."""
+
+    def __init__(self, data: Path) -> None:
+        self.data = data
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start and wait until it answers."""
+        command = [sys.executable, "-m", "deploy.stack.clickhouse", "--data", str(self.data), "--port", str(self.port)]
+        self.process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+        wait_for(self._answers, "ClickHouse", 60)
+
+    def kill(self) -> None:
+        """kill -9."""
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+            self.process = None
+
+    def _answers(self) -> bool:
+        try:
+            with urllib.request.urlopen(f"{self.url}/ping", timeout=1) as answer:
+                return bool(answer.status == 200)
+        except OSError:
+            return False
+
+
+class Log:
+    """Writes entries to the topics as the publisher does."""
+
+    def __init__(self, bootstrap: str, prefix: str) -> None:
+        self.bootstrap = bootstrap
+        self.prefix = prefix
+        self._producer = Producer({"bootstrap.servers": bootstrap, "enable.idempotence": True, "log_level": 0})
+        for topic in ("transitions", "rollups", "spend"):  # a topic appears when it is first asked for by a producer
+            wait_for(lambda topic=topic: self._exists(topic), topic)  # type: ignore[misc]
+
+    def _exists(self, topic: str) -> bool:
+        name = f"{self.prefix}{topic}"
+        return len(self._producer.list_topics(name, timeout=5).topics[name].partitions) == PARTITIONS
+
+    def publish(self, partition: int, entries: Sequence[Entry]) -> None:
+        """Append the entries to a partition and wait for the acknowledgements."""
+        for entry in entries:
+            for value in entry.transitions:
+                self.send("transitions", partition, value)
+            for value in entry.rollups:
+                self.send("rollups", partition, value)
+        self.flush()
+
+    def send(self, topic: str, partition: int, value: bytes) -> None:
+        """Append one record."""
+        self._producer.produce(f"{self.prefix}{topic}", value, partition=partition)
+        self._producer.poll(0)
+
+    def flush(self) -> None:
+        """Wait for the acknowledgements."""
+        assert self._producer.flush(20) == 0
+
+
+def config(bootstrap: str, prefix: str, url: str, database: str, **other: object) -> SinkConfig:
+    """A sink's configuration, quick to act."""
+    values = {"linger": 0.1, "block_rows": 300, "backoff_most": 0.5, "lag_interval": 0.2, **other}
+    return SinkConfig(
+        kafka={"bootstrap.servers": bootstrap, "log_level": 0},
+        clickhouse=ClickHouse(url=url, database=database),
+        partitions=PARTITIONS,
+        topic_prefix=prefix,
+        **values,  # type: ignore[arg-type]
+    )
+
+
+@contextmanager
+def sink_process(settings: SinkConfig, crash_at: str | None = None, nth: int = 1) -> Iterator[subprocess.Popen[str]]:
+    """A sink as a process; it ends with the block. `crash_at` arms a crash point."""
+    arguments = [
+        settings.kafka["bootstrap.servers"],
+        settings.topic_prefix,
+        settings.clickhouse.url,
+        settings.clickhouse.database,
+        settings.linger,
+        settings.block_rows,
+        settings.on_gap.value,
+        crash_at or "",
+        nth,
+    ]
+    command = [sys.executable, "-m", "tests.integration.sink_main", *(str(argument) for argument in arguments)]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.kill()
+        if process.stderr and not process.stderr.closed:
+            process.communicate()
+
+
+def run_until_killed(settings: SinkConfig, crash_at: str, nth: int) -> bool:
+    """Run a sink until its crash point kills it; False if it never got there within the time it takes to store everything."""
+    with sink_process(settings, crash_at, nth) as process:
+        try:
+            return process.wait(8) == -signal.SIGKILL
+        except subprocess.TimeoutExpired:
+            return False
+
+
+def run_until_stored(settings: SinkConfig, steps: dict[int, int], records: int, seconds: float = 40) -> None:
+    """Run a sink until the shards are stored up to their last version, and all transitions."""
+    with sink_process(settings) as process:
+        wait_for(lambda: process.poll() is not None or is_stored(settings.clickhouse, steps, records), "the sink", seconds)
+        if process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+            process.wait(10)
+        _, errors = process.communicate()
+        assert process.returncode == 0, errors
+
+
+def is_stored(clickhouse: ClickHouse, steps: dict[int, int], transitions: int) -> bool:
+    """Whether the shards are stored up to these versions, with so many transitions, and no block is open."""
+    try:
+        shards = {shard: version for shard, version in query(clickhouse, "SELECT shard, max(version) FROM shards GROUP BY shard")}
+        count = query(clickhouse, "SELECT count() FROM transitions")[0][0]
+        is_open = query(
+            clickhouse, "SELECT countIf(state = 'done') = 0 FROM sink_blocks WHERE block = (SELECT max(block) FROM sink_blocks)"
+        )
+    except Exception:
+        return False
+    return all(shards.get(shard) == version for shard, version in steps.items()) and count >= transitions and not is_open[0][0]
+
+
+def query(clickhouse: ClickHouse, text: str) -> list[tuple[Any, ...]]:
+    """Rows of one statement in the sink's database."""
+    client = clickhouse_connect.get_client(dsn=clickhouse.url, database=clickhouse.database, compress=False)
+    try:
+        return [tuple(row) for row in client.query(text).result_rows]
+    finally:
+        client.close()
+
+
+def contents(clickhouse: ClickHouse) -> dict[str, list[str]]:
+    """All that the tables hold, row by row and in order, without the numbers of blocks."""
+    selects = {name: f"SELECT {columns} FROM {name}" for name, columns in TABLES.items()} | SUMS
+    return {name: sorted(str(row) for row in query(clickhouse, text)) for name, text in selects.items()}

@@ -1,0 +1,149 @@
+"""What ClickHouse says: the STAR tables, flows, orders, census and ledger. The text of every query is fixed; values are bound.
+
+Where a brand may be None, all brands together are meant.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import msgspec
+
+from schemas.times import to_rfc3339
+from sinks.client import connect, told_apart
+from sinks.config import ClickHouse
+from warroom import queries
+from warroom.figures import (
+    Activating,
+    By,
+    Census,
+    LedgerLine,
+    Move,
+    Orders,
+    Returning,
+    Scaling,
+    StepSums,
+    Stored,
+    Triangulating,
+    Violation,
+)
+
+T = TypeVar("T", bound=msgspec.Struct)
+
+
+class Star:
+    """A reader of one database. Every method raises StoreAway or StoreError (`sinks.errors`)."""
+
+    def __init__(self, config: ClickHouse) -> None:
+        self._client = connect(config, config.database)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the connection."""
+        self._client.close()
+
+    def scaling(self, brand: str, start: int, end: int, by: By = By.ALL) -> list[Scaling]:
+        """Users per layer at `end` against `start`; both whole minutes."""
+        return self._structs(Scaling, queries.SCALING, _period(brand, start, end, by))
+
+    def triangulating(self, brand: str, start: int, end: int, by: By = By.ALL) -> list[Triangulating]:
+        """Each layer's share at `end` and its growth since `start`."""
+        return self._structs(Triangulating, queries.TRIANGULATING, _period(brand, start, end, by))
+
+    def activating(self, brand: str, start: int, end: int, by: By = By.ALL) -> list[Activating]:
+        """The full matrix of layers: who left which for which from `start` to before `end`."""
+        return self._structs(Activating, queries.ACTIVATING, _period(brand, start, end, by))
+
+    def returning(self, brand: str, start: int, end: int, by: By = By.ALL) -> list[Returning]:
+        """Sales from `start` to before `end`, per layer the buyers stood in, and in total."""
+        return self._structs(Returning, queries.RETURNING, _period(brand, start, end, by))
+
+    def ledger(self, brand: str, start: int, end: int) -> list[LedgerLine]:
+        """The ledger's lines of the minute `start` and of every minute before `end` in which anybody moved."""
+        return self._structs(LedgerLine, queries.LEDGER, _period(brand, start, end))
+
+    def census(self, brand: str | None = None) -> Census:
+        """Users per layer as the ledger closes over all minutes; every layer of the ladder, and R0 with all who were ever seen."""
+        rows = self._rows(queries.CENSUS, _of(brand))
+        final = self._rows(queries.FINAL_BEFORE)
+        return Census(layers=dict(rows), final_before=final[0][0])
+
+    def transitions(self, brand: str | None = None) -> int:
+        """How many transitions are stored."""
+        return int(self._rows(queries.TRANSITIONS, _of(brand))[0][0])
+
+    def flows(self, brand: str | None = None) -> dict[str, int]:
+        """Transitions by `R0>R1`, without zeros."""
+        return {f"{from_}>{to}": count for from_, to, count in self._rows(queries.FLOWS, _of(brand))}
+
+    def orders(self, brand: str | None = None) -> Orders:
+        """Sums over all orders."""
+        return self._structs(Orders, queries.ORDERS, _of(brand))[0]
+
+    def steps(self) -> StepSums:
+        """Sums over all steps."""
+        return self._structs(StepSums, queries.STEPS, {})[0]
+
+    def stored(self) -> dict[int, Stored]:
+        """How far each shard is stored; version 0 for one that has told nothing."""
+        return {row[0]: Stored(version=row[1], watermark=row[2], swept_to=row[3]) for row in self._rows(queries.STORED)}
+
+    def stored_offsets(self) -> dict[tuple[str, int], int]:
+        """By topic (without prefix) and partition, the first offset that is not stored, as of the last block that is done."""
+        return {(stream, partition): offset for stream, partition, offset in self._rows(queries.STORED_OFFSETS)}
+
+    def history(self, brand: str, user_id: str, limit: int = 1000) -> list[Move]:
+        """The latest `limit` transitions of a user, oldest first."""
+        return self._structs(Move, queries.HISTORY, {"brand": brand, "user_id": user_id, "limit": limit})[::-1]
+
+    def ledger_balances(self, brand: str | None = None) -> list[Violation]:
+        """What does not add up, empty if all does: a closing below zero; a layer's closing other than the users whose last transition led
+        there; a user whose transitions do not chain (one lost, one doubled); transitions and flows that differ in number."""
+        found = [
+            Violation(brand=of, where=f"{layer} at {to_rfc3339(minute)}", expected="a closing of 0 or more", found=str(count))
+            for of, layer, minute, count in self._rows(queries.NEGATIVE_CLOSINGS, _of(brand))
+        ]
+        found += [
+            Violation(brand=of, where=layer, expected=f"{standing} users by their last transition", found=f"a closing of {closing_}")
+            for of, layer, closing_, standing in self._rows(queries.CLOSINGS_AGAINST_USERS, _of(brand))
+        ]
+        found += [
+            Violation(brand=of, where=f"user {user}", expected="transitions that chain", found=chain)
+            for of, user, chain in self._rows(queries.BROKEN_CHAINS, _of(brand))
+        ]
+        found += [
+            Violation(brand=of, where="flow_minutes", expected=f"{transitions} transitions", found=str(flows))
+            for of, transitions, flows in self._rows(queries.FLOWS_AGAINST_TRANSITIONS, _of(brand))
+        ]
+        return found
+
+    def _rows(self, text: str, parameters: Mapping[str, Any] | None = None) -> Sequence[Sequence[Any]]:
+        with told_apart():
+            return self._client.query(text, parameters=dict(parameters or {})).result_rows
+
+    def _structs(self, of: type[T], text: str, parameters: Mapping[str, Any]) -> list[T]:
+        """Rows as structs, by the names of their columns."""
+        with told_apart():
+            result = self._client.query(text, parameters=dict(parameters))
+        return [msgspec.convert(dict(zip(result.column_names, row, strict=True)), of, strict=False) for row in result.result_rows]
+
+
+def _of(brand: str | None) -> dict[str, Any]:
+    return {"brand": brand or ""}
+
+
+def _period(brand: str, start: int, end: int, by: By | None = None) -> dict[str, Any]:
+    bound = {"brand": brand, "start": _datetime64(start), "end": _datetime64(end)}
+    return bound if by is None else {**bound, "split_by": By(by).value}
+
+
+def _datetime64(ms: int) -> str:
+    """`2026-11-11 00:00:03.120`, as ClickHouse reads a DateTime64(3)."""
+    return to_rfc3339(ms)[:-1].replace("T", " ")
