@@ -10,6 +10,9 @@ from msgspec import Struct
 from redis import Redis
 from redis.cluster import RedisCluster
 
+from deploy.inputs import InputReader
+from deploy.settings import Settings
+from deploy.wiring import ladder_of, wall_clock
 from schemas.deadletter import InvalidRecord
 from schemas.ladder import Ladder
 from schemas.partition import partition_of
@@ -21,10 +24,6 @@ from streams.outbox import FORWARDED_HEADER
 from streams.plain import Outcome, PlainFold, PlainUser
 from streams.state import State, decode_state
 from streams.store import ShardKeys
-
-from deploy.inputs import InputReader
-from deploy.settings import Settings
-from deploy.wiring import ladder_of, wall_clock
 
 _PAGE = 2_000
 
@@ -121,9 +120,7 @@ def recompute(settings: Settings, on_read: Callable[[int], None] = lambda _: Non
     """Reads every input topic up to what has been applied and compares every user."""
     ladder = ladder_of(settings)
     # A record that was valid when it was taken may lie ahead of no later wall clock.
-    reader = InputReader(
-        settings.kafka_client(), settings.topic_prefix, Validator(ladder, wall_clock, check_future=settings.future_check)
-    )
+    reader = InputReader(settings.kafka_client(), settings.topic_prefix, Validator(ladder, wall_clock, check_future=settings.future_check))
     states = StateReader(settings)
     done = Recomputed()
     try:
@@ -155,8 +152,8 @@ def _shard(
         if not isinstance(item, Tick):
             if partition_of(item.user_id, settings.partitions) != shard:
                 continue
-            mark = next((value for name, value in message.headers() or () if name == FORWARDED_HEADER), None)
-            if mark is not None:
+            mark = next((value for name, value in dict(message.headers() or ()).items() if name == FORWARDED_HEADER), None)
+            if isinstance(mark, bytes):
                 if (topic, mark) in seen_forwards:
                     continue
                 seen_forwards.add((topic, mark))
@@ -219,5 +216,3 @@ def _sides(state: State, plain: PlainUser, rules: Rules, layer: str) -> Iterator
     )
     relations = {(RELATION_KINDS[r.kind], r.id): (state.base + r.at, r.active) for r in state.relations or ()}
     yield "relations", relations, {key: (r.at, r.active) for key, r in plain.evidence.relations.items()}
-
-

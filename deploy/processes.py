@@ -25,9 +25,7 @@ def run_worker(settings: Settings) -> None:
 
 async def _worker(settings: Settings) -> None:
     arm_crash_point(settings)
-    worker = Worker(
-        worker_config(settings, process_name("worker")), connections_of(settings), wall_clock, faust_auth(settings.kafka)
-    )
+    worker = Worker(worker_config(settings, process_name("worker")), connections_of(settings), wall_clock, faust_auth(settings.kafka))
 
     def report() -> Report:
         health, shards = worker.health()

@@ -47,6 +47,8 @@ class Settings(BaseSettings):
     clickhouse_url: SecretStr = Field(SecretStr("http://127.0.0.1:8123"), description="http:// or https://, with user and password if any")
     clickhouse_database: str = Field("rflow", pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,63}$")
 
+    sink_linger: float = Field(1.0, gt=0, le=60, description="seconds after which the sink stores what it has")
+
     http_host: str = Field("127.0.0.1", description="where /metrics, /healthz and /readyz are served")
     http_port: int = Field(0, ge=0, le=65535, description="0: any free port")
     log_format: Literal["human", "json"] = "human"
@@ -123,9 +125,7 @@ def faust_auth(kafka: Mapping[str, Any]) -> dict[str, Any]:
     if protocol in ("ssl", "sasl_ssl"):
         context = ssl.create_default_context(cafile=kafka.get("ssl.ca.location"))
         if "ssl.certificate.location" in kafka:
-            context.load_cert_chain(
-                kafka["ssl.certificate.location"], kafka.get("ssl.key.location"), kafka.get("ssl.key.password")
-            )
+            context.load_cert_chain(kafka["ssl.certificate.location"], kafka.get("ssl.key.location"), kafka.get("ssl.key.password"))
         if str(kafka.get("ssl.endpoint.identification.algorithm", "https")).lower() == "none":
             context.check_hostname = False
     if protocol not in ("sasl_plaintext", "sasl_ssl"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 
+from deploy.settings import Settings
 from schemas.ladder import Ladder
 from schemas.ladder_file import load_ladder
 from schemas.validate import Validator
@@ -14,8 +15,6 @@ from streams.crash import arm
 from streams.link import Cluster, Connections, SingleNode
 from streams.shard import StepConfig
 from streams.worker import WorkerConfig
-
-from deploy.settings import Settings
 
 
 def wall_clock() -> int:
@@ -78,6 +77,7 @@ def sink_config(settings: Settings) -> SinkConfig:
         topic_prefix=settings.topic_prefix,
         group=f"{settings.group}-sink",
         on_gap=OnGap(settings.on_gap),
+        linger=settings.sink_linger,
     )
 
 

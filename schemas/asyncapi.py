@@ -97,7 +97,7 @@ _CLOUDEVENT: Document = {
     "properties": {
         "ce_specversion": {"const": "1.0"},
         "ce_id": {"type": "string", "description": "Names the event within its source and type."},
-        "ce_source": {"type": "string", "description": "The part of rflow that wrote it.", "examples": ["/rflow/shards/3"]},
+        "ce_source": {"type": "string", "description": "The part of rflow that wrote it.", "examples": ["/rflow/transitions/3"]},
         "ce_type": {"type": "string", "description": "What the record is, with its version."},
         "ce_time": {"type": "string", "format": "date-time", "description": "When it was found."},
         "content-type": {"type": "string", "description": "The media type of the value."},

@@ -94,6 +94,7 @@ class Rollup(Struct, gc=False, kw_only=True):
     applied: int
     duplicates: int
     late: int
-    dead_letters: int
+    dead_letters: dict[str, int]
+    """by reason"""
     forwarded: int
     ticks: int

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import datetime
 
@@ -14,6 +15,9 @@ from schemas.touchpoint import CATALOGUE, MAX_BYTES, STRUCTS, TICK, Kind, Order,
 
 FUTURE_MS = 300_000
 """How far ahead of the wall clock `occurred_at` may lie."""
+
+MAX_NESTING = 64
+"""How deep arrays and objects may nest: a bound of ours, so that every reader judges alike, whatever its own stack."""
 
 _EXPECTED_OBJECT = "expected one JSON object in UTF-8"
 
@@ -44,6 +48,8 @@ class Validator:
             raise InvalidRecord(Reason.EMPTY, "expected a JSON object, found no value")
         if len(value) > MAX_BYTES:
             raise InvalidRecord(Reason.TOO_LARGE, f"expected at most {MAX_BYTES} bytes, found {len(value)}")
+        if value.count(b"[") + value.count(b"{") > MAX_NESTING and _nesting(value) > MAX_NESTING:
+            raise InvalidRecord(Reason.INVALID_JSON, f"expected at most {MAX_NESTING} levels of nesting")
         try:
             touchpoint = self._decoders[kind](value)
         except msgspec.ValidationError as error:
@@ -52,6 +58,8 @@ class Validator:
             raise InvalidRecord(Reason.INVALID_JSON, f"{_EXPECTED_OBJECT}: {error}") from None
         found = CATALOGUE.get(touchpoint.type)
         if found is not kind:
+            if touchpoint.type == TICK:
+                return self._tick(Tick(touchpoint.occurred_at))
             raise _misplaced(touchpoint.type, kind)
         at = touchpoint.occurred_at
         if type(at) is not int:
@@ -65,22 +73,25 @@ class Validator:
     def _tick_or_invalid(self, kind: Kind, value: bytes, error: msgspec.ValidationError) -> Tick:
         try:
             name = _named.decode(value).type
-        except (msgspec.ValidationError, RecursionError):
-            raise InvalidRecord(Reason.INVALID_JSON, f"{_EXPECTED_OBJECT}: {error}") from None
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as unreadable:
+            raise InvalidRecord(Reason.INVALID_JSON, f"{_EXPECTED_OBJECT}: {unreadable}") from None
         if name == TICK:
             try:
                 tick = _tick.decode(value)
             except msgspec.ValidationError as tick_error:
                 raise InvalidRecord(Reason.INVALID_FIELD, str(tick_error)) from None
-            at = tick.occurred_at
-            if type(at) is not int:
-                at = tick.occurred_at = _millis(at)
-            if self._check_future:
-                self._refuse_future(at)
-            return tick
+            return self._tick(tick)
         if isinstance(name, str) and name and CATALOGUE.get(name) is not kind:
             raise _misplaced(name, kind) from None
         raise InvalidRecord(Reason.INVALID_FIELD, str(error)) from None
+
+    def _tick(self, tick: Tick) -> Tick:
+        at = tick.occurred_at
+        if type(at) is not int:
+            at = tick.occurred_at = _millis(at)
+        if self._check_future:
+            self._refuse_future(at)
+        return tick
 
     def _refuse_future(self, at: int) -> None:
         now = self._now()
@@ -100,6 +111,15 @@ class Validator:
                 )
 
 
+def _nesting(value: bytes) -> int:
+    """How deep the brackets outside of texts nest."""
+    depth = deepest = 0
+    for bracket in re.findall(rb'[\[{\]}]', re.sub(rb'"(?:[^"\\]|\\.)*"', b"", value)):
+        depth += 1 if bracket in b"[{" else -1
+        deepest = max(deepest, depth)
+    return deepest
+
+
 def _millis(at: object) -> int:
     assert isinstance(at, datetime)
     try:
@@ -113,8 +133,6 @@ def _millis(at: object) -> int:
 
 def _misplaced(name: str, kind: Kind) -> InvalidRecord:
     right = CATALOGUE.get(name)
-    if name == TICK:
-        return InvalidRecord(Reason.INVALID_FIELD, 'expected a tick to be {"type": "tick", "occurred_at": ...} alone')
     if right is None:
         return InvalidRecord(Reason.UNKNOWN_TYPE, f"expected one of the catalogue's types, found {name[:128]!r}")
     return InvalidRecord(Reason.WRONG_TOPIC, f"expected {name!r} on {right.topic}, found it on {kind.topic}")

@@ -81,8 +81,8 @@ class Reader:
                 case Log.GAP:
                     if not self._continue:
                         raise LogGap(
-                            f"{self._name(lane)}: expected to go on at offset {wanted}, the log begins at {begins[lane]}: what lay between was "
-                            "deleted before it was stored. --on-gap continue accepts the loss"
+                            f"{self._name(lane)}: expected to go on at offset {wanted}, the log begins at {begins[lane]}: "
+                            "what lay between was deleted before it was stored. --on-gap continue accepts the loss"
                         )
                     log.warning("%s: offsets %d to %d are gone", self._name(lane), wanted, begins[lane] - 1)
                     starts[lane] = begins[lane]

@@ -100,7 +100,7 @@ STEPS = Table(
         ("applied", "UInt64"),
         ("duplicates", "UInt64"),
         ("late", "UInt64"),
-        ("dead_letters", "UInt64"),
+        ("dead_letters", "Map(String, UInt64)"),
         ("forwarded", "UInt64"),
         ("ticks", "UInt64"),
     ),

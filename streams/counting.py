@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import Any
 
 import msgspec
 import xxhash
@@ -48,7 +49,7 @@ class Counts:
             found[0][0] += 1
             found[1].add(user)
 
-    def rollups(self, shard: int, version: int, detected_at: int, ladder: str, meta: Meta, totals: dict[str, int]) -> list[bytes]:
+    def rollups(self, shard: int, version: int, detected_at: int, ladder: str, meta: Meta, totals: dict[str, Any]) -> list[bytes]:
         """The rollup as JSON, in parts of at most MAX_BYTES, of which the last carries `totals`."""
         touches = [TouchCount(*key, touchpoints[0], sorted(users)) for key, (touchpoints, users) in self.touches.items()]
         new_users = [NewUsers(minute, brand, users) for (minute, brand), users in self.new_users.items()]
@@ -83,15 +84,22 @@ def _split(whole: Rollup) -> list[bytes]:
             if room < size:
                 parts.append(
                     msgspec.structs.replace(
-                        whole, index=len(parts), last=False, touches=[], new_users=[], orders=[], **dict.fromkeys(TOTALS, 0)
+                        whole,
+                        index=len(parts),
+                        last=False,
+                        touches=[],
+                        new_users=[],
+                        orders=[],
+                        **dict.fromkeys(TOTALS, 0),
+                        dead_letters={},
                     )
                 )
                 room = MAX_BYTES - 4096
             getattr(parts[-1], name).append(row)
             room -= size
     last = parts[-1]
-    parts[-1] = msgspec.structs.replace(last, last=True, **{name: getattr(whole, name) for name in TOTALS})
+    parts[-1] = msgspec.structs.replace(last, last=True, dead_letters=whole.dead_letters, **{name: getattr(whole, name) for name in TOTALS})
     return [_encode(part) for part in parts]
 
 
-TOTALS = ("applied", "duplicates", "late", "dead_letters", "forwarded", "ticks")
+TOTALS = ("applied", "duplicates", "late", "forwarded", "ticks")

@@ -23,7 +23,7 @@ from streams.evidence import add_purchase, add_refund, add_touch, change_relatio
 from streams.labels import Labels
 from streams.ladder import Brand, Effect, Rule, Rules
 from streams.meta import Meta
-from streams.outbox import FORWARDED_HEADER, Entry, Forward, Letter, letter_of
+from streams.outbox import FORWARDED_HEADER, Entry, Forward, Letter, letter_of, portable
 from streams.predicate import lapse_of, layer_at
 from streams.state import RING_BYTES, OrderEntry, State, decode_state, encode_state, event_hash, in_ring, new_state, with_entry
 
@@ -389,7 +389,7 @@ class Fold:
             return
         value = message.value()
         assert value is not None
-        self._forwards.append(Forward(KINDS[topic].topic, right, message.key(), value, list(headers or ())))
+        self._forwards.append(Forward(KINDS[topic].topic, right, touchpoint.user_id.encode(), value, portable(headers)))
         self.counts.outcomes[touchpoint.type, "forwarded"] += 1
 
     def _letter(self, topic: int, offset: int, message: Message, reason: Reason, detail: str) -> None:
@@ -420,7 +420,7 @@ class Fold:
         )
         return {key: encode_state(state) for key, state in self._changed.items()}, entry
 
-    def _totals(self) -> dict[str, int]:
+    def _totals(self) -> dict[str, Any]:
         totals = dict.fromkeys(("applied", "duplicate", "late", "dead_letter", "forwarded", "tick", "repeated_forward"), 0)
         for (_, outcome), n in self.counts.outcomes.items():
             totals[outcome] += n
@@ -428,7 +428,7 @@ class Fold:
             "applied": totals["applied"] + totals["late"],
             "duplicates": totals["duplicate"],
             "late": totals["late"],
-            "dead_letters": totals["dead_letter"],
+            "dead_letters": dict(self.reasons),
             "forwarded": totals["forwarded"],
             "ticks": totals["tick"],
         }

@@ -47,6 +47,8 @@ class ShardHost:
         self.topics = tuple(topic_prefix + kind.topic for kind in KINDS)
         self.publisher = Publisher(kafka, topic_prefix)
         self.shards: dict[int, Shard] = {}
+        self.assigned = False
+        """whether the group has said what this worker holds, be it nothing"""
         self._config = config
         self._rules = rules
         self._validator = Validator(rules.ladder, now, check_future=check_future)
@@ -68,6 +70,7 @@ class ShardHost:
         await self.close([number for number in self.shards if number not in wanted])
         found = await asyncio.gather(*(self._open(number) for number in wanted))
         metrics.SHARDS.set(len(wanted))
+        self.assigned = True
         begin = {
             (topic, number): offset
             for number, begins in zip(wanted, found, strict=True)

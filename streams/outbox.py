@@ -16,6 +16,8 @@ from schemas.transition import CE_TYPE as TRANSITION_TYPE
 FORWARDED_HEADER = "rflow_forwarded"
 MAX_DEAD_LETTER_BYTES = 4_000_000
 """A larger value is cut, its length and hash told in the headers."""
+MAX_KEY_BYTES = 65_536
+"""A longer key is cut: what it says is not in doubt, since only the value counts."""
 
 Headers = list[tuple[str, bytes]]
 
@@ -93,17 +95,25 @@ def outputs(entry: Entry) -> list[Output]:
 
 def letter_of(key: bytes | None, value: bytes | None, headers: DeadLetterHeaders) -> Letter:
     """A dead letter that can be published, its value cut where it is too large for that."""
+    if key is not None and len(key) > MAX_KEY_BYTES:
+        key = key[:MAX_KEY_BYTES]
     if value is not None and len(value) > MAX_DEAD_LETTER_BYTES:
         headers = msgspec.structs.replace(headers, cut_from_bytes=len(value), sha256=hashlib.sha256(value).hexdigest())
         value = value[:MAX_DEAD_LETTER_BYTES]
     return Letter(key, value, headers)
 
 
+def portable(headers: Headers | None) -> Headers:
+    """The headers that travel on with a forwarded record: all of them, or none where they would not fit beside it."""
+    told = [(name, value or b"") for name, value in headers or ()]
+    return told if sum(len(name) + len(value) for name, value in told) <= MAX_KEY_BYTES else []
+
+
 def _cloudevent(shard: int, version: int, index: int, type_: str, time: str) -> Headers:
     return [
         ("ce_specversion", b"1.0"),
         ("ce_id", f"{shard}:{version}:{index}".encode()),
-        ("ce_source", f"/rflow/shards/{shard}".encode()),
+        ("ce_source", f"/rflow/{type_.split('.')[1]}s/{shard}".encode()),
         ("ce_type", type_.encode()),
         ("ce_time", time.encode()),
         ("content-type", b"application/json"),

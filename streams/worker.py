@@ -169,6 +169,6 @@ class Worker:
         stages = {shard.stage for shard in self.host.shards.values()}
         if Stage.STOPPED in stages:
             return Health.DEGRADED, shards
-        if not stages or Stage.OPENING in stages:
+        if not self.host.assigned or Stage.OPENING in stages:
             return Health.STARTING, shards
         return Health.READY, shards

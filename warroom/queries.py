@@ -65,9 +65,17 @@ WHERE {_OF_BRAND}
 """
 
 STEPS = """
-SELECT count() AS steps, sum(applied) AS applied, sum(duplicates) AS duplicates, sum(late) AS late, sum(dead_letters) AS dead_letters,
+SELECT count() AS steps, sum(applied) AS applied, sum(duplicates) AS duplicates, sum(late) AS late, sum(arraySum(mapValues(dead_letters))) AS dead_letters,
     sum(forwarded) AS forwarded, sum(ticks) AS ticks
 FROM steps
+"""
+
+DEAD_LETTERS = """
+SELECT reason, sum(letters) AS found
+FROM steps
+ARRAY JOIN mapKeys(dead_letters) AS reason, mapValues(dead_letters) AS letters
+GROUP BY reason
+ORDER BY reason
 """
 
 STORED = """

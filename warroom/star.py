@@ -73,7 +73,7 @@ class Star:
         """Users per layer as the ledger closes over all minutes; every layer of the ladder, and R0 with all who were ever seen."""
         rows = self._rows(queries.CENSUS, _of(brand))
         final = self._rows(queries.FINAL_BEFORE)
-        return Census(layers=dict(rows), final_before=final[0][0])
+        return Census(layers={row[0]: row[1] for row in rows}, final_before=final[0][0])
 
     def transitions(self, brand: str | None = None) -> int:
         """How many transitions are stored."""
@@ -90,6 +90,10 @@ class Star:
     def steps(self) -> StepSums:
         """Sums over all steps."""
         return self._structs(StepSums, queries.STEPS, {})[0]
+
+    def dead_letters(self) -> dict[str, int]:
+        """Records of every brand that could not be processed, by reason."""
+        return {reason: count for reason, count in self._rows(queries.DEAD_LETTERS)}
 
     def stored(self) -> dict[int, Stored]:
         """How far each shard is stored; version 0 for one that has told nothing."""

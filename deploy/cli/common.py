@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from datetime import datetime
 from typing import Annotated, Any
+from zoneinfo import ZoneInfo
 
 import orjson
 import typer
@@ -13,12 +13,15 @@ from rich.console import Console
 from rich.table import Table
 
 from deploy.settings import Settings, SettingsError, load_settings
+from schemas.times import from_datetime
 
 out = Console()
 err = Console(stderr=True)
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on standard output instead of tables.")]
 DataDir = Annotated[str | None, typer.Option("--data", help="The data folder of a running stack (rflow up --data DIR).")]
+
+COMPLETION_HELP = "Shell completion: rflow --install-completion"
 
 FAILED = 1
 MISUSED = 2
@@ -71,11 +74,37 @@ def shown(value: Any) -> str:
     return str(value)
 
 
-@contextmanager
-def settings_of(data: str | None, **given: Any) -> Iterator[Settings]:
+def settings_of(data: str | None, **given: Any) -> Settings:
     """The settings, with the addresses of the stack that runs in the data folder, if one is named."""
-    if data is not None:
-        from deploy.stack.endpoints import settings_of_stack
+    base = load_settings(**given)
+    if data is None:
+        return base
+    from deploy.running import settings_of_data
 
-        given = {**settings_of_stack(data), **given}
-    yield load_settings(**given)
+    return settings_of_data(data, base)
+
+
+def instant(text: str, zone: str) -> int:
+    """Epoch milliseconds of `2026-11-11`, `2026-11-11 20:00` (both in the brand's time zone) or an RFC 3339 time."""
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        raise CommandFailed(f"expected a time such as 2026-11-11, '2026-11-11 20:00' or RFC 3339, found {text!r}") from None
+    if at.tzinfo is None:
+        at = at.replace(tzinfo=ZoneInfo(zone))
+    return from_datetime(at)
+
+
+def local_time(ms: int | None, zone: str) -> str | None:
+    """An instant as the brand's people read it."""
+    return None if ms is None else f"{datetime.fromtimestamp(ms / 1000, ZoneInfo(zone)):%Y-%m-%d %H:%M:%S}"
+
+
+def money(minor: int | float | None, currency: str) -> str:
+    """An amount in minor units with its currency."""
+    return "–" if minor is None else f"{minor / 100:,.2f} {currency}"
+
+
+def percent(share: float | None) -> str:
+    """A share as a percentage."""
+    return "–" if share is None else f"{share * 100:.1f}%"

@@ -33,6 +33,7 @@ log = logging.getLogger("rflow.clickhouse")
 
 _LOCK = "lock"
 _STOPS = (signal.SIGTERM, signal.SIGINT)
+_PATTERN = frozenset("?*{}")
 _STATEMENTS_AT_ONCE = 16
 _GRACE_SECONDS = 4
 _KEEP_ALIVE_SECONDS = 3600
@@ -121,6 +122,8 @@ def _serve(folder: Path, listener: socket.socket, limits: Limits) -> bool:
 @contextmanager
 def _held(data: Path) -> Iterator[Path]:
     """Hold the folder for this process alone; the system lets go of it however the process ends."""
+    if found := _PATTERN & set(str(data.absolute())):
+        raise StartError(f"{data} has {' '.join(sorted(found))} in its path, which the engine takes for a pattern: name another folder")
     try:
         data.mkdir(parents=True, exist_ok=True)
         lock = (data / _LOCK).open("a+")
@@ -167,7 +170,8 @@ def _pid_file(path: Path | None) -> Iterator[None]:
         yield
     finally:
         with suppress(OSError):
-            path.unlink()
+            if path.read_text().strip() == str(os.getpid()):  # a successor may have written its own by now
+                path.unlink()
 
 
 if __name__ == "__main__":

@@ -132,18 +132,18 @@ class Coordinator:
         patience = body.int32() / 1000 if request.version >= 1 else session
         member = body.text()
         body.string()  # the protocol type: "consumer"
-        protocols = dict(body.items(lambda: (body.text(), body.bytes())))
+        protocols = dict(body.items(lambda: (body.text(), body.blob())))
         joined = await group.join(member, request.client, session, patience, protocols, link.id)
         answer = _throttle(request, since=2).int16(joined.code).int32(joined.generation)
         answer.string(joined.protocol).string(joined.leader).string(joined.member)
-        return answer.array(joined.members, lambda member: answer.string(member[0]).bytes(member[1]))
+        return answer.array(joined.members, lambda member: answer.string(member[0]).blob(member[1]))
 
     async def _sync(self, request: Request, link: Link) -> Encoder:
         body = request.body
         group, generation, member = self._group(body.text()), body.int32(), body.text()
-        assignments = dict(body.items(lambda: (body.text(), body.bytes())))
+        assignments = dict(body.items(lambda: (body.text(), body.blob())))
         synced = await group.sync(member, generation, assignments, link.id)
-        return _throttle(request, since=1).int16(synced.code).bytes(synced.assignment)
+        return _throttle(request, since=1).int16(synced.code).blob(synced.assignment)
 
     async def _heartbeat(self, request: Request, link: Link) -> Encoder:
         body = request.body
@@ -201,5 +201,3 @@ def _known(group: Group) -> list[tuple[str, list[int]]]:
     for topic, number in group.offsets:
         topics.setdefault(topic, []).append(number)
     return list(topics.items())
-
-

@@ -71,13 +71,12 @@ def default_cache() -> Path:
     return Path(home) / "rflow" / f"kafka-{VERSION}"
 
 
-def kafka_jars(cache: Path | None = None) -> Path:
-    """The folder of the broker's jars, fetched by Maven if it is not there yet (some 55 MB). Blocks.
+def kafka_jars(cache: Path) -> Path:
+    """The folder of the broker's jars, `cache`, filled by Maven if it is not there yet (some 55 MB). Blocks.
 
     Two processes may fetch at once; each has the whole folder in the end. Raises MissingProgramError without Maven and
     StackError if Maven fails.
     """
-    cache = (cache or default_cache()).expanduser()
     if cache.is_dir():
         return cache
     maven = shutil.which("mvn")

@@ -83,7 +83,7 @@ class Decoder:
             raise WireError("null where a string is required")
         return value
 
-    def bytes(self) -> bytes:
+    def blob(self) -> bytes:
         """Bytes; null reads as none."""
         return self._take(max(self.int32(), 0))
 
@@ -123,7 +123,7 @@ class Encoder:
         raw = value.encode()
         return self.int16(len(raw))._put(raw)
 
-    def bytes(self, value: bytes) -> Encoder:
+    def blob(self, value: bytes) -> Encoder:
         return self.int32(len(value))._put(value)
 
     def array(self, values: Iterable[T], item: Callable[[T], object]) -> Encoder:

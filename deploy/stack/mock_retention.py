@@ -4,7 +4,7 @@ librdkafka's mock drops the oldest batches of a partition beyond 5 MB or 100,000
 partition as constants and nothing can be configured. They are plain numbers in memory, though, and a partition that has just been
 created and is still empty looks like nothing else there, so they are found and raised:
 
-    ...  msgsets: first = NULL, last -> first; size = 0; cnt = 0; max_size = 5 MiB; max_cnt = 100000; committed_offsets: first = NULL, last -> first  ...
+    msgsets {first = NULL, last = &first} size = 0, cnt = 0, max_size = 5 MiB, max_cnt = 100000, offsets {first = NULL, last = &first}
 
 Two pointers that point at themselves cannot be there by chance, and nothing is written unless exactly as many places were found
 as there are partitions. If a later librdkafka looks different, the limits stay as they are and the caller is told.

@@ -11,7 +11,7 @@ from typing import Literal
 
 from deploy.stack.broker import MockBrokerConfig, mock_broker, read_ready
 from deploy.stack.errors import MissingProgramError, StackError
-from deploy.stack.kafka import format_kafka, kafka_jars, kafka_server
+from deploy.stack.kafka import default_cache, format_kafka, kafka_jars, kafka_server
 from deploy.stack.ports import PortBook
 from deploy.stack.process import ProcessSpec, python_module
 from deploy.stack.ready import http_answers
@@ -90,8 +90,10 @@ def _broker(config: StackConfig, book: PortBook, tell: Callable[[ServerName, str
             group_delay=config.group_delay,
         )
         return Server("broker", mock_broker(config.data, mock), lambda: read_ready(config.data).brokers)
-    tell("broker", "fetching Kafka, once, unless it is there already")
-    jars = kafka_jars(config.kafka_cache)
+    cache = config.kafka_cache or default_cache()
+    if not cache.is_dir():
+        tell("broker", f"fetching Kafka's jars, once, into {cache}")
+    jars = kafka_jars(cache)
     folder, port = config.data / "kafka", book.port("kafka")
     format_kafka(folder, port, book.port("kafka-controller"), jars)
     return Server("broker", kafka_server(folder, port, jars), lambda: f"127.0.0.1:{port}")

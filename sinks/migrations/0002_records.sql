@@ -92,7 +92,7 @@ CREATE TABLE IF NOT EXISTS {database}.steps
     applied UInt64,
     duplicates UInt64,
     late UInt64,
-    dead_letters UInt64,
+    dead_letters Map(LowCardinality(String), UInt64) COMMENT 'by reason',
     forwarded UInt64,
     ticks UInt64
 )

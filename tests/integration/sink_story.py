@@ -144,7 +144,7 @@ class Shard:
                 applied=len(touches) if last else 0,
                 duplicates=1 if last else 0,
                 late=0,
-                dead_letters=0,
+                dead_letters={},
                 forwarded=0,
                 ticks=0,
             )

@@ -23,7 +23,7 @@ PARTITIONS = 4
 TABLES = {
     "transitions": "shard, version, index, brand, user_id, seq, from_layer, to_layer, kind, effective_at, channel, first_touch_at",
     "orders": "shard, version, event_id, brand, user_id, order_id, occurred_at, amount, layer_before, first_seen, first_channel, channel",
-    "steps": "shard, version, ladder, detected_at, watermark, swept_to, toString(offsets), applied, duplicates",
+    "steps": "shard, version, ladder, detected_at, watermark, swept_to, toString(offsets), applied, duplicates, toString(dead_letters)",
 }
 SUMS = {
     "new_users": "SELECT brand, minute, sum(users) FROM new_users GROUP BY ALL",
@@ -174,7 +174,7 @@ def run_until_stored(settings: SinkConfig, steps: dict[int, int], records: int, 
 def is_stored(clickhouse: ClickHouse, steps: dict[int, int], transitions: int) -> bool:
     """Whether the shards are stored up to these versions, with so many transitions, and no block is open."""
     try:
-        shards = {shard: version for shard, version in query(clickhouse, "SELECT shard, max(version) FROM shards GROUP BY shard")}
+        shards = dict(query(clickhouse, "SELECT shard, max(version) FROM shards GROUP BY shard"))
         count = query(clickhouse, "SELECT count() FROM transitions")[0][0]
         is_open = query(
             clickhouse, "SELECT countIf(state = 'done') = 0 FROM sink_blocks WHERE block = (SELECT max(block) FROM sink_blocks)"

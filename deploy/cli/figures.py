@@ -1,0 +1,284 @@
+"""star, census, user, check: what the figures say."""
+
+from __future__ import annotations
+
+import time
+from contextlib import closing
+from typing import Annotated, Any
+
+import msgspec
+import typer
+from rich.table import Table
+
+from deploy.check import StateReader, census_of, recompute
+from deploy.cli.common import (
+    CommandFailed,
+    DataDir,
+    Json,
+    err,
+    instant,
+    local_time,
+    money,
+    out,
+    percent,
+    print_json,
+    settings_of,
+    shown,
+    table,
+)
+from deploy.settings import Settings
+from deploy.wiring import clickhouse_of, ladder_of
+from schemas.ladder import Ladder
+from schemas.partition import partition_of
+from schemas.times import DAY_MS, MINUTE_MS, to_rfc3339
+from streams.labels import Labels
+from streams.ladder import RELATION_KINDS, Rules
+from streams.state import State
+from warroom.figures import By
+from warroom.star import Star
+
+_DAYS = 30
+
+
+def star(
+    brand: Annotated[str, typer.Argument(help="The brand.")],
+    start: Annotated[str | None, typer.Option("--from", help="Begin of the period; default 30 days before its end.")] = None,
+    end: Annotated[str | None, typer.Option("--to", help="End of the period (exclusive); default now.")] = None,
+    by: Annotated[By, typer.Option(help="Split by this dimension.")] = By.ALL,
+    data: DataDir = None,
+    as_json: Json = False,
+) -> None:
+    """The STAR tables of a period: Scaling, Triangulating, Activating, Returning.
+
+    Times are the brand's own unless they carry an offset: --from 2026-11-10 --to '2026-11-11 02:00'.
+    """
+    settings = settings_of(data)
+    zone = ladder_of(settings).calendar(brand)[0]
+    until = instant(end, zone) if end else time.time_ns() // 1_000_000
+    begin = instant(start, zone) if start else until - _DAYS * DAY_MS
+    if begin >= until:
+        raise CommandFailed(f"expected --from before --to, found {to_rfc3339(begin)} and {to_rfc3339(until)}")
+    if as_json:
+        with Star(clickhouse_of(settings)) as reader:
+            bounds = (brand, *_minutes(begin, until), by)
+            print_json({name: msgspec.to_builtins(getattr(reader, name)(*bounds)) for name in _TABLES})
+        return
+    for made in star_tables(settings, brand, begin, until, by):
+        out.print(made)
+
+
+_TABLES = ("scaling", "triangulating", "activating", "returning")
+
+
+def _minutes(begin: int, until: int) -> tuple[int, int]:
+    """The whole minutes that cover a period."""
+    return begin - begin % MINUTE_MS, until + -until % MINUTE_MS
+
+
+def star_tables(settings: Settings, brand: str, begin: int, until: int, by: By = By.ALL) -> list[Table]:
+    """The four tables of a period, as they are printed."""
+    ladder = ladder_of(settings)
+    zone, currency = ladder.calendar(brand)[0], ladder.currency_of(brand)
+    start, end = _minutes(begin, until)
+    span = f"{brand}, {local_time(start, zone)} to {local_time(end, zone)} {zone}"
+    with Star(clickhouse_of(settings)) as reader:
+        scaling = reader.scaling(brand, start, end, by)
+        triangulating = reader.triangulating(brand, start, end, by)
+        activating = reader.activating(brand, start, end, by)
+        returning = reader.returning(brand, start, end, by)
+    split = [] if by is By.ALL else [by.value]
+
+    def cells(row: Any, *values: Any) -> list[Any]:
+        return [*([row.split or "–"] if split else []), *values]
+
+    return [
+        table(
+            f"Scaling: users per layer ({span})",
+            [*split, "layer", "users", "before", "growth", "new users", "known users"],
+            [cells(r, r.layer, r.users, r.users_before, percent(r.growth), r.new_users, r.known_users) for r in scaling],
+        ),
+        table(
+            "Triangulating: share of each layer",
+            [*split, "layer", "users", "share", "share before", "of the crowd", "growth"],
+            [
+                cells(r, r.layer, r.users, percent(r.share), percent(r.share_before), percent(r.crowd_share), percent(r.growth))
+                for r in triangulating
+            ],
+        ),
+        table(
+            "Activating: who left which layer for which",
+            [*split, "from", "to", "direction", "users", "transitions", "of the layer"],
+            [cells(r, r.from_layer, r.to_layer, r.direction, r.users, r.transitions, percent(r.rate)) for r in activating if r.transitions],
+        ),
+        table(
+            "Returning: what was sold, by the layer the buyer stood in",
+            [
+                *split,
+                "layer",
+                "GMV",
+                "share",
+                "orders",
+                "buyers",
+                "order value",
+                "conversion",
+                "again in a week",
+                "month",
+                "quarter",
+                "ROI",
+            ],
+            [
+                cells(
+                    r,
+                    r.layer or "all",
+                    money(r.gmv, currency),
+                    percent(r.gmv_share),
+                    r.orders,
+                    r.buyers,
+                    money(r.order_value, currency),
+                    percent(r.conversion_rate),
+                    percent(r.repurchase_week),
+                    percent(r.repurchase_month),
+                    percent(r.repurchase_quarter),
+                    r.roi,
+                )
+                for r in returning
+            ],
+        ),
+    ]
+
+
+def census(
+    brand: Annotated[str | None, typer.Argument(help="The brand; all brands if left out.")] = None,
+    data: DataDir = None,
+    as_json: Json = False,
+) -> None:
+    """Users per layer, as Redis counts them and as ClickHouse's ledger closes.
+
+    While touchpoints flow ClickHouse is a second or so behind; at rest both are equal, and the exit status says whether they are.
+    """
+    settings = settings_of(data)
+    ladder = ladder_of(settings)
+    with closing(StateReader(settings)) as states, Star(clickhouse_of(settings)) as reader:
+        in_redis = census_of(states, settings, ladder)
+        found = reader.census(brand)
+    total = {layer.id: sum(counts[layer.id] for name, counts in in_redis.items() if brand in (None, name)) for layer in ladder.layers}
+    equal = total == found.layers
+    if as_json:
+        print_json({"brand": brand, "redis": total, "clickhouse": found.layers, "equal": equal, "final_before": found.final_before or None})
+    else:
+        rows = [
+            [layer.id, layer.name.get("en", ""), layer.name.get("zh", ""), total[layer.id], found.layers.get(layer.id, 0)]
+            for layer in ladder.layers
+        ]
+        out.print(table(f"Users per layer, {brand or 'all brands'}", ["layer", "name", "名称", "Redis", "ClickHouse"], rows))
+        zone = ladder.calendar(brand or "")[0]
+        if found.final_before:
+            out.print(f"Minutes before {local_time(found.final_before, zone)} {zone} are final.", highlight=False)
+        out.print("[green]equal[/]" if equal else "[yellow]not equal: the sink is behind, or something is wrong (rflow check)[/]")
+    if not equal:
+        raise typer.Exit(1)
+
+
+def user(
+    brand: Annotated[str, typer.Argument(help="The brand.")],
+    user_id: Annotated[str, typer.Argument(help="The user's id.")],
+    data: DataDir = None,
+    as_json: Json = False,
+) -> None:
+    """One user's layer, the evidence behind it, and how they came there."""
+    settings = settings_of(data)
+    ladder = ladder_of(settings)
+    rules = Rules(ladder)
+    shard = partition_of(user_id, settings.partitions)
+    with closing(StateReader(settings)) as states:
+        state = states.user(shard, f"{rules.brands[brand].key}:{user_id}")
+        labels = Labels(states.labels(shard))
+    if state is None:
+        raise CommandFailed(f"expected a user {user_id!r} of brand {brand!r} on shard {shard}, found none")
+    with Star(clickhouse_of(settings)) as reader:
+        history = reader.history(brand, user_id)
+    told = _told(state, rules, ladder, labels, brand, shard)
+    if as_json:
+        print_json({"brand": brand, "user_id": user_id, **told, "history": msgspec.to_builtins(history)})
+        return
+    zone = ladder.calendar(brand)[0]
+    out.print(f"[bold]{user_id}[/] of {brand}: [bold]{told['layer']}[/], shard {shard}", highlight=False)
+    rows = [
+        [name, value if not isinstance(value, dict) else ", ".join(f"{k} {shown(v)}" for k, v in value.items())]
+        for name, value in told["evidence"].items()
+    ]
+    out.print(table(f"Evidence (clock {told['clock']})", ["evidence", ""], rows))
+    out.print(
+        table(
+            f"History, {zone}",
+            ["when", "from", "to", "kind", "by", "channel", "campaign"],
+            [[local_time(m.effective_at, zone), m.from_layer, m.to_layer, m.kind, m.cause_type, m.channel, m.campaign_id] for m in history],
+        )
+    )
+
+
+def _told(state: State, rules: Rules, ladder: Ladder, labels: Labels, brand: str, shard: int) -> dict[str, Any]:
+    """A state in words. Times RFC 3339, money in minor units."""
+
+    def at(ms: int | None) -> str | None:
+        return None if ms is None else to_rfc3339(state.base + ms)
+
+    evidence: dict[str, Any] = {
+        name: {"first": at(touch[0]), "last": at(touch[1]), "count": touch[2]}
+        for name, touch in zip(rules.slots, state.touches, strict=True)
+        if touch
+    }
+    for relation in state.relations or ():
+        evidence[f"{RELATION_KINDS[relation.kind]} {relation.id}"] = {"since": at(relation.at), "active": relation.active}
+    for order in state.orders or ():
+        evidence[f"order {order.id}"] = {"at": at(order.at), "paid": order.paid, "refunded": order.refunded}
+    return {
+        "shard": shard,
+        "layer": ladder.layers[state.layer].id,
+        "seq": state.seq,
+        "clock": at(state.clock),
+        "first_seen": at(0),
+        "since": at(state.since),
+        "currency": ladder.currency_of(brand),
+        "first_touch": {
+            "at": at(state.first_at),
+            "channel": labels.text(state.first_channel),
+            "campaign_id": labels.text(state.first_campaign),
+        },
+        "last_touch": {
+            "at": at(state.last_at),
+            "channel": labels.text(state.last_channel),
+            "campaign_id": labels.text(state.last_campaign),
+            "store_id": labels.text(state.last_store),
+            "guide_id": labels.text(state.last_guide),
+        },
+        "evidence": evidence,
+    }
+
+
+def check(data: DataDir = None, as_json: Json = False) -> None:
+    """Recompute every user from the topics, one event at a time, and list those that differ from Redis.
+
+    Reads all the input topics hold, up to what has been applied. The exit status is 0 only if nothing differs.
+    """
+    settings = settings_of(data)
+    with err.status("reading the topics") as status:
+        read = [0]
+
+        def on_read(count: int) -> None:
+            read[0] += count
+            status.update(f"reading the topics: {shown(read[0])} records")
+
+        found = recompute(settings, on_read)
+    if as_json:
+        print_json(msgspec.to_builtins(found))
+    else:
+        out.print(f"{shown(found.events)} touchpoints, {shown(found.users)} users recomputed", highlight=False)
+        if found.missing:
+            out.print(f"[yellow]{shown(found.missing)} records are no longer in the topics: users cannot be compared[/]")
+        for d in found.differences:
+            out.print(f"[red]{d.brand} {d.user_id}, {d.what}: Redis has {d.redis}, the topics say {d.topics}[/]", highlight=False)
+        if not found.differences and not found.missing:
+            out.print("[green]no difference[/]")
+    if found.differences or found.missing:
+        raise typer.Exit(1)
