@@ -13,9 +13,6 @@ import typer
 from deploy.cli.common import CommandFailed, DataDir, err, settings_of, shown
 from deploy.settings import Settings
 from deploy.wiring import ladder_of, wall_clock
-
-BRANDS = ("acme", "nova", "山茶")
-
 from schemas.deadletter import Reason
 from sources.kafka_log import KafkaLog
 from sources.live import LivePolicy, Restamp, send
@@ -23,6 +20,8 @@ from sources.simulator.config import BREAKABLE, SimulatorConfig
 from sources.simulator.day import PromotionDay
 from sources.simulator.drop import parse_drop
 from sources.simulator.spend import spend_lines
+
+BRANDS = ("acme", "nova", "山茶")
 
 
 def simulate(

@@ -51,6 +51,10 @@ share.coordinator.state.topic.min.isr=1
 group.initial.rebalance.delay.ms=0
 group.min.session.timeout.ms=1000
 
+# A node that was killed may register again only when its session is over: nine seconds, by default.
+broker.session.timeout.ms=3000
+broker.heartbeat.interval.ms=500
+
 # A topic that does not say how long to keep its records keeps them: a replay of an old year must not be deleted for its age.
 # Neither may a record be refused for its time, as a simulated day to come would be.
 log.retention.ms=-1

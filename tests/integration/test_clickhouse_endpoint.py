@@ -1,104 +1,23 @@
-"""The embedded ClickHouse endpoint, with the real client: what a server promises, and what it must survive."""
+"""The embedded ClickHouse endpoint, with the real client: what it understands of ClickHouse's HTTP interface, and for how many at once."""
 
 from __future__ import annotations
 
 import gzip
-import http.client
 import json
 import random
-import shutil
-import signal
 import socket
-import subprocess
-import sys
 import threading
 import time
 import urllib.parse
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any
 
-import clickhouse_connect
 import lz4.frame  # type: ignore[import-untyped]
 import pytest
 from clickhouse_connect.driver.client import Client
-from clickhouse_connect.driver.exceptions import ClickHouseError, DatabaseError
+from clickhouse_connect.driver.exceptions import DatabaseError
 
-EVENTS = ["at", "channel", "guide", "amount", "delta", "tags"]
-EVENT_TYPES = ["DateTime64(3, 'UTC')", "LowCardinality(String)", "Nullable(String)", "UInt64", "Int64", "Array(String)"]
-WINDOW = "SETTINGS non_replicated_deduplication_window = 1000"
-
-
-class Endpoint:
-    """The endpoint as a process of its own."""
-
-    def __init__(self, folder: Path) -> None:
-        self.data = folder / "data"
-        self.pid_file = folder / "run" / "clickhouse-1.pid"
-        self.log = folder / "log"
-        with socket.socket() as listener:
-            listener.bind(("127.0.0.1", 0))
-            self.port = int(listener.getsockname()[1])
-        self.process: subprocess.Popen[bytes] | None = None
-
-    def command(self, *options: str) -> list[str]:
-        return [sys.executable, "-m", "deploy.stack.clickhouse", "--data", str(self.data), "--port", str(self.port), *options]
-
-    def start(self, *options: str) -> None:
-        """Start it and wait until it answers."""
-        with self.log.open("ab") as log:
-            self.process = subprocess.Popen(self.command("--pid-file", str(self.pid_file), *options), stdout=log, stderr=log)
-        until = time.monotonic() + 60
-        while True:
-            with suppress(OSError):
-                assert self.get("/ping")[1] == b"Ok.\n"
-                return
-            assert self.process.poll() is None, self.log.read_text()
-            assert time.monotonic() < until, "the endpoint does not answer"
-            time.sleep(0.05)
-
-    def kill(self) -> None:
-        """End it without warning."""
-        assert self.process is not None
-        self.process.kill()
-        self.process.wait()
-
-    def stop(self) -> tuple[int, float]:
-        """End it as a supervisor does; the exit status and how long it took."""
-        assert self.process is not None
-        began = time.monotonic()
-        self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(timeout=20), time.monotonic() - began
-
-    @contextmanager
-    def client(self, **options: Any) -> Iterator[Client]:
-        client = clickhouse_connect.get_client(
-            host="127.0.0.1", port=self.port, autogenerate_session_id=False, dedicated_pool=True, **options
-        )
-        try:
-            yield client
-        finally:
-            client.close()
-
-    def get(self, path: str, **parameters: str) -> tuple[int, bytes]:
-        return self._send("GET", path, None, parameters, {})
-
-    def post(self, body: Any, headers: dict[str, str] | None = None, **parameters: str) -> tuple[int, bytes]:
-        return self._send("POST", "/", body, parameters, headers or {})
-
-    def _send(self, method: str, path: str, body: Any, parameters: dict[str, str], headers: dict[str, str]) -> tuple[int, bytes]:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
-        try:
-            query = f"?{urllib.parse.urlencode(parameters)}" if parameters else ""
-            connection.request(method, path + query, body, headers, encode_chunked=not isinstance(body, (bytes, str, type(None))))
-            response = connection.getresponse()
-            self.headers = response.headers
-            return response.status, response.read()
-        finally:
-            connection.close()
+from tests.integration.clickhouse_endpoint import EVENTS, Endpoint, create_events, events, insert
 
 
 @pytest.fixture(scope="module")
@@ -110,14 +29,6 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpoint]:
 
 
 @pytest.fixture
-def own(tmp_path: Path) -> Iterator[Endpoint]:
-    endpoint = Endpoint(tmp_path)
-    yield endpoint
-    if endpoint.process is not None and endpoint.process.poll() is None:
-        endpoint.kill()
-
-
-@pytest.fixture
 def client(shared: Endpoint) -> Iterator[Client]:
     """A client of a database of the test's own."""
     database = f"test_{uuid.uuid4().hex}"
@@ -125,30 +36,6 @@ def client(shared: Endpoint) -> Iterator[Client]:
         first.command(f"CREATE DATABASE `{database}`")
     with shared.client(database=database) as client:
         yield client
-
-
-def events(count: int, seed: int = 1) -> list[list[Any]]:
-    chance = random.Random(seed)
-    return [
-        [
-            datetime.fromtimestamp(1794355200 + number // 10, UTC).replace(microsecond=120_000),
-            chance.choice(["wechat", "douyin", "店"]),
-            chance.choice([None, "g1"]),
-            2**64 - 1 - number,
-            -number,
-            [chance.choice("abc")] * chance.randint(0, 3),
-        ]
-        for number in range(count)
-    ]
-
-
-def create_events(client: Client, name: str = "events") -> None:
-    columns = ", ".join(f"{column} {kind}" for column, kind in zip(EVENTS, EVENT_TYPES, strict=True))
-    client.command(f"CREATE TABLE {name} ({columns}) ENGINE = MergeTree ORDER BY at {WINDOW}")
-
-
-def insert(client: Client, rows: list[list[Any]], table: str = "events", **settings: object) -> int:
-    return client.insert(table, rows, column_names=EVENTS, column_type_names=EVENT_TYPES, settings=settings).written_rows
 
 
 # --- the wire -------------------------------------------------------------------------------------------------------------------
@@ -377,227 +264,3 @@ def test_a_long_query_holds_nobody_up_and_ends_with_its_client(shared: Endpoint)
     while shared.post("SELECT count() FROM system.processes")[1] != b"1\n":
         assert time.monotonic() < until, "the query runs on without its client"
         time.sleep(0.1)
-
-
-# --- exactly once ---------------------------------------------------------------------------------------------------------------
-
-
-def create_flow(client: Client) -> None:
-    """A table with two views behind it, all of them with a window of tokens."""
-    create_events(client)
-    client.command(f"CREATE TABLE minutes (minute DateTime('UTC'), n UInt64) ENGINE = SummingMergeTree ORDER BY minute {WINDOW}")
-    client.command(
-        "CREATE TABLE channels (channel LowCardinality(String), total SimpleAggregateFunction(sum, UInt64),"
-        f" tags AggregateFunction(uniqExact, Int64)) ENGINE = AggregatingMergeTree ORDER BY channel {WINDOW}"
-    )
-    client.command(
-        "CREATE MATERIALIZED VIEW to_minutes TO minutes AS SELECT toStartOfMinute(at) AS minute, count() AS n FROM events GROUP BY minute"
-    )
-    client.command(
-        "CREATE MATERIALIZED VIEW to_channels TO channels AS"
-        " SELECT channel, count() AS total, uniqExactState(delta) AS tags FROM events GROUP BY channel"
-    )
-
-
-def flow_counts(client: Client) -> tuple[int, ...]:
-    row = client.query("SELECT (SELECT count() FROM events), (SELECT sum(n) FROM minutes), (SELECT sum(total) FROM channels)").result_rows[
-        0
-    ]
-    return tuple(int(number) for number in row)
-
-
-def insert_once(client: Client, rows: list[list[Any]], token: str) -> None:
-    insert(client, rows, insert_deduplication_token=token, deduplicate_blocks_in_dependent_materialized_views=1, async_insert=0)
-
-
-def test_a_token_is_stored_once_in_the_table_and_behind_its_views(client: Client) -> None:
-    create_flow(client)
-    for _ in range(3):
-        insert_once(client, events(500), "0:1-9")
-    assert flow_counts(client) == (500, 500, 500)
-    assert client.query("SELECT uniqExactMerge(tags) FROM channels").result_rows == [(500,)]
-    insert_once(client, events(500), "0:10-19")
-    assert flow_counts(client) == (1000, 1000, 1000)
-
-
-def test_a_token_outlives_kill_and_restart(own: Endpoint) -> None:
-    own.start()
-    with own.client() as client:
-        create_flow(client)
-        insert_once(client, events(500), "0:1-9")
-    own.kill()
-    own.start()
-    with own.client() as client:
-        assert flow_counts(client) == (500, 500, 500)
-        insert_once(client, events(500), "0:1-9")
-        assert flow_counts(client) == (500, 500, 500)
-        insert_once(client, events(100, seed=2), "0:10-11")
-        assert flow_counts(client) == (600, 600, 600)
-
-
-@pytest.mark.parametrize("lost", [{"events", "minutes", "channels"}, {"minutes", "channels"}, {"channels"}])
-def test_an_insert_that_was_killed_between_its_token_and_its_part_can_be_sent_again(own: Endpoint, lost: set[str]) -> None:
-    own.start()
-    with own.client() as client:
-        create_flow(client)
-        insert_once(client, events(50), "0:1")
-        insert_once(client, events(70, seed=2), "0:2")
-        parts = client.query("SELECT table, path FROM system.parts WHERE active AND max_block_number = 2").result_rows
-    assert len(parts) == 3
-    own.kill()
-    for table, path in parts:
-        if table in lost:  # what the engine would have named last
-            shutil.rmtree(path)
-    own.start()
-    with own.client() as client:
-        for _ in range(2):
-            insert_once(client, events(70, seed=2), "0:2")
-            insert_once(client, events(50), "0:1")
-        assert flow_counts(client) == (120, 120, 120)
-
-
-def test_killed_at_any_moment_nothing_is_lost_or_doubled(own: Endpoint) -> None:
-    own.start()
-    with own.client() as client:
-        create_flow(client)
-    stored: list[int] = []
-    done = threading.Event()
-
-    def send() -> None:
-        """Blocks in order; each is sent until it is acknowledged."""
-        while not done.is_set():
-            with suppress(ClickHouseError, OSError), own.client(query_retries=0) as client:
-                while not done.is_set():
-                    number = len(stored)
-                    insert_once(client, events(100 + number % 50, seed=number), f"0:{number}")
-                    stored.append(100 + number % 50)
-            time.sleep(0.02)
-
-    sender = threading.Thread(target=send)
-    sender.start()
-    chance = random.Random(7)
-    for _ in range(5):
-        time.sleep(chance.uniform(0.2, 0.8))
-        own.kill()
-        own.start()
-    done.set()
-    sender.join()
-    with own.client() as client:
-        last = len(stored)  # the kill may have cut it off with some of its parts stored
-        insert_once(client, events(100 + last % 50, seed=last), f"0:{last}")
-        assert flow_counts(client) == (sum(stored) + 100 + last % 50,) * 3
-    assert len(stored) > 5
-
-
-def test_without_a_token_equal_blocks_are_taken_for_one(client: Client) -> None:
-    """A trap of the window, the same on a server: rows that may repeat need tokens, or an id of their own."""
-    create_events(client)
-    insert(client, events(10))
-    insert(client, events(10))
-    assert client.command("SELECT count() FROM events") == 10
-
-
-# --- the process ----------------------------------------------------------------------------------------------------------------
-
-
-def test_what_was_acknowledged_outlives_kill(own: Endpoint) -> None:
-    own.start()
-    with own.client() as client:
-        client.command("CREATE DATABASE acme")
-    with own.client(database="acme") as client:
-        create_events(client)
-        for number in range(20):
-            insert(client, events(100, seed=number))
-    own.kill()
-    own.start()
-    with own.client(database="acme") as client:
-        assert client.command("SELECT count() FROM events") == 2000
-
-
-def test_a_second_process_on_the_folder_is_refused(own: Endpoint) -> None:
-    own.start()
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port = str(listener.getsockname()[1])
-    command = [*own.command()[:-1], port]
-    second = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
-    assert second.returncode == 1
-    assert second.stderr.count("\n") == 1
-    assert own.process is not None
-    assert f"in use by process {own.process.pid}" in second.stderr
-    assert own.post("SELECT 1")[1] == b"1\n"
-
-
-def test_a_taken_port_is_told_in_a_line(own: Endpoint, tmp_path: Path) -> None:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", own.port))
-        listener.listen()
-        refused = subprocess.run(own.command(), capture_output=True, text=True, timeout=30, check=False)
-    assert refused.returncode == 1
-    assert refused.stderr.count("\n") == 1
-    assert "cannot be bound" in refused.stderr
-
-
-def test_a_folder_that_the_engine_misreads_is_refused(own: Endpoint) -> None:
-    own.data = own.data / "what?"
-    refused = subprocess.run(own.command(), capture_output=True, text=True, timeout=30, check=False)
-    assert refused.returncode == 1
-    assert refused.stderr.count("\n") == 1
-    assert "pattern" in refused.stderr
-
-
-def test_stops_after_what_runs(own: Endpoint) -> None:
-    own.start()
-    assert own.pid_file.read_text().strip() == str(own.process.pid if own.process else 0)
-    answers: list[tuple[int, bytes]] = []
-    running = threading.Thread(target=lambda: answers.append(own.post("SELECT sleep(2) + 5")))
-    running.start()
-    time.sleep(0.5)
-    status, seconds = own.stop()
-    running.join()
-    assert answers == [(200, b"5\n")]
-    assert status == 0
-    assert seconds < 8
-    assert not own.pid_file.exists()
-
-
-def test_stops_in_time_when_a_query_would_run_on(own: Endpoint) -> None:
-    own.start()
-
-    def run() -> None:
-        with suppress(OSError, http.client.HTTPException):
-            own.post("SELECT sum(cityHash64(number)) FROM numbers(1000000000000)")
-
-    running = threading.Thread(target=run)
-    running.start()
-    time.sleep(0.5)
-    status, seconds = own.stop()
-    running.join()
-    assert status == 0
-    assert seconds < 10
-
-
-def test_memory_has_a_cap(own: Endpoint) -> None:
-    own.start("--memory-mib", "512")
-    status, body = own.post("SELECT length(arraySort(groupArray(number))) FROM numbers(100000000)")
-    assert status == 500
-    assert b"MEMORY_LIMIT_EXCEEDED" in body
-    assert own.post("SELECT 1")[1] == b"1\n"
-
-
-def test_a_folder_may_have_any_name(tmp_path: Path) -> None:
-    folder = tmp_path / "a b&c=é%20#'"
-    folder.mkdir()
-    endpoint = Endpoint(folder)
-    endpoint.start()
-    try:
-        endpoint.post("CREATE TABLE t (x Int8) ENGINE = MergeTree ORDER BY x")
-        endpoint.post("INSERT INTO t VALUES (1)")
-    finally:
-        endpoint.kill()
-    endpoint.start()
-    try:
-        assert endpoint.post("SELECT * FROM t")[1] == b"1\n"
-        assert [path.name for path in tmp_path.iterdir()] == [folder.name]
-    finally:
-        endpoint.stop()

@@ -83,7 +83,9 @@ class TestRestart:
 
 class TestTheEndOfARun:
     async def test_the_death_of_the_in_memory_broker_ends_the_run(self, tmp_path: Path) -> None:
-        with pytest.raises(ProcessLostError, match=r"broker-1 was killed by SIGKILL\. The in-memory broker keeps every topic in its own memory"):
+        with pytest.raises(
+            ProcessLostError, match=r"broker-1 was killed by SIGKILL\. The in-memory broker keeps every topic in its own memory"
+        ):
             async with Stack(StackConfig(data=tmp_path, servers=BROKER, topics=("in",))) as stack:
                 stack.kill("broker")
                 await stack.run_until_stopped()
