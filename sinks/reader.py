@@ -51,7 +51,8 @@ class Reader:
         self._streams = {topic: stream for stream, topic in self._topics.items()}
         self._partitions = config.partitions
         self._continue = config.on_gap.value == "continue"
-        self._admin = AdminClient(dict(config.kafka))
+        self._kafka: dict[str, str | int | float | bool] = {**config.kafka}
+        self._admin = AdminClient(self._kafka)
         self._consumer = Consumer({**_CONSUMER, **config.kafka, "group.id": config.group})
 
     def check_topics(self) -> None:
@@ -138,6 +139,8 @@ class Reader:
             asked = self._admin.list_offsets(dict.fromkeys(places, which), request_timeout=_REQUEST_SECONDS)
             return {places[place]: answer.result().offset for place, answer in asked.items()}
         except KafkaException as error:
+            # a client that has asked before goes on asking the leader of then, and never hears of the new one
+            self._admin = AdminClient(self._kafka)
             raise KafkaAway(f"Kafka does not tell offsets: {error.args[0].str()}") from error
 
     def _weigh(self, error: KafkaError) -> None:

@@ -227,7 +227,9 @@ class _Loop:
         try:
             ends = self._reader.ends(self._all)
         except KafkaAway as error:
-            log.info("%s", error)
+            self._lag = None
+            log.info("lag unknown: %s", error)
+            self._tell_health()
             return
         self._lag = 0
         for lane, pending in self._lanes.items():
@@ -245,5 +247,13 @@ class _Loop:
         self._tell_health()
 
     def _tell_health(self) -> None:
-        detail = self._why or (f"{self._lag} records behind" if self._lag else "all stored" if self._ready else "catching up")
+        detail = self._why or (
+            "lag unknown"
+            if self._lag is None
+            else f"{self._lag} records behind"
+            if self._lag
+            else "all stored"
+            if self._ready
+            else "catching up"
+        )
         self._tell(Health(True, self._ready and not self._why, detail, self._lag))

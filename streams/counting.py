@@ -24,11 +24,14 @@ class Counts:
         self.touches: dict[_TouchKey, tuple[list[int], set[int]]] = {}
         self.new_users: Counter[tuple[int, str]] = Counter()
         self.orders: list[OrderRow] = []
-        self.outcomes: Counter[tuple[str, str]] = Counter()
-        """records by type and outcome"""
+        self.duplicates: Counter[str] = Counter()
+        self.late: Counter[str] = Counter()
+        self.forwarded: Counter[str] = Counter()
+        """by type, like the two above"""
         self.dropped: Counter[str] = Counter()
         """evidence beyond its bound, by what"""
-        self.late = 0
+        self.repeated_forwards = 0
+        self.ticks = 0
 
     def touch(self, touchpoint: Touchpoint, at: int, layer_before: str) -> None:
         """Counts an applied touchpoint in its minute."""
@@ -49,9 +52,16 @@ class Counts:
             found[0][0] += 1
             found[1].add(user)
 
+    def applied(self) -> Counter[str]:
+        """Applied touchpoints by type, the late ones included."""
+        found: Counter[str] = Counter()
+        for (_, _, type_, *_), (touchpoints, _) in self.touches.items():
+            found[type_] += touchpoints[0]
+        return found
+
     def rollups(self, shard: int, version: int, detected_at: int, ladder: str, meta: Meta, totals: dict[str, Any]) -> list[bytes]:
         """The rollup as JSON, in parts of at most MAX_BYTES, of which the last carries `totals`."""
-        touches = [TouchCount(*key, touchpoints[0], sorted(users)) for key, (touchpoints, users) in self.touches.items()]
+        touches = [TouchCount(*key, touchpoints[0], list(users)) for key, (touchpoints, users) in self.touches.items()]
         new_users = [NewUsers(minute, brand, users) for (minute, brand), users in self.new_users.items()]
         whole = Rollup(
             shard=shard,

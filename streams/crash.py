@@ -11,7 +11,7 @@ from enum import StrEnum
 
 
 class CrashPoint(StrEnum):
-    """Every place there is, in the order of the data's way; `SINK_AFTER_INSERT` is passed once a table, the others once a block or start."""
+    """Every place, in the order of the data's way; `SINK_AFTER_INSERT` is passed once a table, the others once a block or start."""
 
     TAKEOVER_BEFORE_OUTBOX = "takeover.before_outbox"
     """the shard has been read, nothing of its outbox published"""

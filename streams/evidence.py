@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 
+from schemas.touchpoint import Touchpoint
 from streams.labels import Labels
 from streams.state import MAX_ORDERS, MAX_REFUNDS, MAX_RELATIONS, OrderEntry, RelationEntry, State
 
@@ -101,24 +102,23 @@ def _trim(entries: list[RelationEntry] | list[OrderEntry], bound: int) -> int:
     return 0
 
 
-def note_touch(
-    state: State, at: int, labels: Labels, channel: str | None, campaign: str | None, store: str | None, guide: str | None
-) -> None:
+def note_touch(state: State, at: int, labels: Labels, touchpoint: Touchpoint) -> None:
     """Keeps the earliest and the latest touch; of touches at one instant the one whose labels sort first, or last."""
-    if (
-        state.last_at is None
-        or at > state.last_at
-        or (at == state.last_at and _text(channel, campaign, store, guide) > _last(state, labels))
-    ):
+    last, first = state.last_at, state.first_at
+    if last is None or at > last or (at == last and _labels_of(touchpoint) > _last(state, labels)):
         state.last_at = at
-        state.last_channel = labels[channel]
-        state.last_campaign = labels[campaign]
-        state.last_store = labels[store]
-        state.last_guide = labels[guide]
-    if state.first_at is None or at < state.first_at or (at == state.first_at and _text(channel, campaign) < _first(state, labels)):
+        state.last_channel = labels[touchpoint.channel]
+        state.last_campaign = labels[touchpoint.campaign_id]
+        state.last_store = labels[touchpoint.store_id]
+        state.last_guide = labels[touchpoint.guide_id]
+    if first is None or at < first or (at == first and _labels_of(touchpoint)[:2] < _first(state, labels)):
         state.first_at = at
-        state.first_channel = labels[channel]
-        state.first_campaign = labels[campaign]
+        state.first_channel = labels[touchpoint.channel]
+        state.first_campaign = labels[touchpoint.campaign_id]
+
+
+def _labels_of(touchpoint: Touchpoint) -> tuple[str, ...]:
+    return _text(touchpoint.channel, touchpoint.campaign_id, touchpoint.store_id, touchpoint.guide_id)
 
 
 def _text(*labels: str | None) -> tuple[str, ...]:

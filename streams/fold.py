@@ -15,7 +15,7 @@ import msgspec
 from schemas.deadletter import DeadLetterHeaders, InvalidRecord, Reason
 from schemas.partition import partition_of
 from schemas.rollup import OrderRow, TouchPlace
-from schemas.times import to_rfc3339
+from schemas.times import MINUTE_MS, to_rfc3339
 from schemas.touchpoint import KINDS, Membership, Order, Tick, Touchpoint
 from schemas.transition import Cause, FirstTouch, Touch, Transition, TransitionKind
 from streams.counting import Counts
@@ -99,9 +99,9 @@ class Fold:
             self._touchpoint(item, key, topic, offset, message)
         elif isinstance(item, Tick):
             at = int(item.occurred_at)  # type: ignore[arg-type]
-            self._reach(topic, at)
+            meta.reached[topic] = max(meta.reached[topic], at)
             self.advance(at)
-            self.counts.outcomes["tick", "tick"] += 1
+            self.counts.ticks += 1
         else:
             self._letter(topic, offset, message, item.reason, item.detail)
 
@@ -112,26 +112,34 @@ class Fold:
         if self.meta.watermark is None or at > self.meta.watermark:
             self.meta.watermark = at
 
-    def _reach(self, topic: int, at: int) -> None:
-        if at > self.meta.reached[topic]:
-            self.meta.reached[topic] = at
-
-    def _touchpoint(self, touchpoint: Touchpoint, key: str, topic: int, offset: int, message: Message) -> None:
+    def _touchpoint(  # noqa: C901
+        self, touchpoint: Touchpoint, key: str, topic: int, offset: int, message: Message
+    ) -> None:
+        # Calls are dear in this loop: the way of a known user's everyday touchpoint is told in one piece.
         headers = message.headers()
         if headers and not self._is_first_forward(topic, headers):
-            self.counts.outcomes[touchpoint.type, "repeated_forward"] += 1
+            self.counts.repeated_forwards += 1
             return
-        brand = self._rules.brands[touchpoint.brand]
-        state = self._state(key)
-        # A user who has a state here is on the right partition; only newcomers' places need to be computed.
+        # 1. The user. Who has a state here is on the right partition; only newcomers' places need to be computed.
+        state = self._states.get(key)
         if state is None:
-            right = partition_of(touchpoint.user_id, self._partitions)
-            if right != self._shard:
+            stored = self._stored[key]
+            if stored is not None:
+                state = self._states[key] = decode_state(stored)
+            elif (right := partition_of(touchpoint.user_id, self._partitions)) != self._shard:
                 self._misplaced(touchpoint, topic, offset, message, headers, right)
                 return
+        # 2. The watermark.
         at: int = touchpoint.occurred_at  # type: ignore[assignment]
-        self._reach(topic, at - 1)
-        self.advance(at)
+        meta = self.meta
+        if at - 1 > meta.reached[topic]:
+            meta.reached[topic] = at - 1
+        watermark = meta.watermark
+        if watermark is None or at > watermark:
+            self.advance(at)
+            watermark = meta.watermark
+            assert watermark is not None
+        # 3. Duplicates change nothing else.
         rule = self._rules.types[touchpoint.type]
         digest = event_hash(touchpoint.event_id)
         order = None
@@ -140,87 +148,76 @@ class Fold:
                 order = find_order(state, touchpoint.order_id)
             bought = rule.effect is Effect.PURCHASE and order is not None and order.paid is not None
             if bought or in_ring(state.ring, digest[:RING_BYTES]):
-                self.counts.outcomes[touchpoint.type, "duplicate"] += 1
+                self.counts.duplicates[touchpoint.type] += 1
                 return
-        watermark: int = self.meta.watermark  # type: ignore[assignment]
-        late = at < watermark - LATE_MS
-        state = self._moved(key, state, brand, touchpoint, at, watermark)
-        self._apply(state, rule, brand, touchpoint, order, at - state.base, digest, offset, late=late)
-        self._changed[key] = state
-        self.counts.outcomes[touchpoint.type, "late" if late else "applied"] += 1
-
-    def _state(self, key: str) -> State | None:
-        state = self._states.get(key)
-        if state is None:
-            stored = self._stored[key]
-            if stored is None:
-                return None
-            state = self._states[key] = decode_state(stored)
-        return state
-
-    def _moved(self, key: str, state: State | None, brand: Brand, touchpoint: Touchpoint, at: int, watermark: int) -> State:
-        """The user with the clock moved to max(clock, at, last turn), every decay due by then applied; a newcomer starts there."""
+        # 4. The clock.
+        brand = self._rules.brands[touchpoint.brand]
         turn = brand.calendar.last_turn(watermark)
-        to = max(turn, at)
+        to = at if at > turn else turn  # noqa: FURB136 - a call less
         if state is None:
-            state = self._states[key] = new_state(to, len(self._rules.slots))
-            self.newcomers.append(key)
-            self._users(brand.name)[0] += 1
-            self.counts.new_users[to - to % 60_000, brand.name] += 1
-        else:
-            self._move(state, brand, touchpoint.user_id, to)
+            state = self._newcomer(key, brand, to)
+        elif (clock := to - state.base) > state.clock:
+            if state.layer and brand.until[state.layer](state) <= clock:
+                self._decay(state, brand, touchpoint.user_id, clock)
+            state.clock = clock
+        # 5. The evidence, and where it leads.
+        before = state.layer
+        self.counts.touch(touchpoint, at, self._rules.layers[before])
+        late = at < watermark - LATE_MS
+        if late:
+            self.counts.late[touchpoint.type] += 1
+        after = self._add(state, rule, brand, touchpoint, order, at - state.base, digest)
+        state.ring = with_entry(state.ring, digest[:RING_BYTES])
+        self._changed[key] = state
+        if after != before:
+            self._move_to(after, state, rule, brand, touchpoint, at - state.base, offset, late=late)
+
+    def _newcomer(self, key: str, brand: Brand, clock: int) -> State:
+        state = self._states[key] = new_state(clock, len(self._rules.slots))
+        self.newcomers.append(key)
+        self._users(brand.name)[0] += 1
+        self.counts.new_users[clock - clock % MINUTE_MS, brand.name] += 1
         return state
 
-    def _apply(
-        self,
-        state: State,
-        rule: Rule,
-        brand: Brand,
-        touchpoint: Touchpoint,
-        order: OrderEntry | None,
-        at: int,
-        digest: bytes,
-        offset: int,
-        *,
-        late: bool,
-    ) -> None:
-        """Adds the evidence (at `at` after the state's base) and evaluates the user at the clock."""
-        before = state.layer
-        effect = rule.effect
+    def _add(self, state: State, rule: Rule, brand: Brand, touchpoint: Touchpoint, order: OrderEntry | None, at: int, digest: bytes) -> int:
+        """Adds the evidence, at `at` after the state's base; the layer in which it leaves the user at the clock."""
         if not rule.reversal:
-            note_touch(state, at, self._labels, touchpoint.channel, touchpoint.campaign_id, touchpoint.store_id, touchpoint.guide_id)
-        after = before
+            note_touch(state, at, self._labels, touchpoint)
+        effect = rule.effect
         if effect is Effect.TOUCH:
-            keep = brand.keep[rule.slot]
-            add_touch(state, rule.slot, at, int.from_bytes(digest, "big") if keep > 1 else 0, keep)
-            for layer in brand.above[rule.slot][before]:
+            slot, keep = rule.slot, brand.keep[rule.slot]
+            add_touch(state, slot, at, int.from_bytes(digest, "big") if keep > 1 else 0, keep)
+            # One more touch can only lead up, and only to layers that ask for it.
+            for layer in brand.above[slot][state.layer]:
                 if brand.until[layer](state) > state.clock:
-                    after = layer
-                    break
-        elif effect is Effect.RELATION:
+                    return layer
+            return state.layer
+        if effect is Effect.NOTHING:
+            return state.layer
+        if effect is Effect.RELATION:
             assert isinstance(touchpoint, Membership)
             dropped = change_relation(state, rule.relation, touchpoint.relation_id, at, rule.active)
             if dropped:
                 self.counts.dropped["relations"] += dropped
-            after = layer_at(state, brand.until, state.clock, len(brand.until))
-        elif effect is not Effect.NOTHING:
+        else:
             assert isinstance(touchpoint, Order)
             self._order(state, rule, brand, touchpoint, order, at, digest)
-            after = layer_at(state, brand.until, state.clock, len(brand.until))
-        state.ring = with_entry(state.ring, digest[:RING_BYTES])
-        self.counts.touch(touchpoint, at + state.base, self._rules.layers[before])
-        if late:
-            self.counts.late += 1
-        if after != before:
-            kind = TransitionKind.ADVANCE if after > before else TransitionKind.RETRACT
-            cause = Cause(event_id=touchpoint.event_id, type=touchpoint.type, topic=rule.kind.topic, partition=self._shard, offset=offset)
-            touch = Touch(
-                channel=touchpoint.channel,
-                campaign_id=touchpoint.campaign_id,
-                store_id=touchpoint.store_id,
-                guide_id=touchpoint.guide_id,
-            )
-            self._transition(state, brand, touchpoint.user_id, after, kind, at, state.clock, cause, touch, late=late)
+        return layer_at(state, brand.until, state.clock, len(brand.until))
+
+    def _move_to(
+        self, after: int, state: State, rule: Rule, brand: Brand, touchpoint: Touchpoint, at: int, offset: int, *, late: bool
+    ) -> None:
+        """The transition that a touchpoint brings."""
+        before = state.layer
+        kind = TransitionKind.ADVANCE if after > before else TransitionKind.RETRACT
+        cause = Cause(event_id=touchpoint.event_id, type=touchpoint.type, topic=rule.kind.topic, partition=self._shard, offset=offset)
+        touch = Touch(
+            channel=touchpoint.channel,
+            campaign_id=touchpoint.campaign_id,
+            store_id=touchpoint.store_id,
+            guide_id=touchpoint.guide_id,
+        )
+        self._transition(state, brand, touchpoint.user_id, after, kind, at, state.clock, cause, touch, late=late)
 
     def _order(self, state: State, rule: Rule, brand: Brand, touchpoint: Order, order: OrderEntry | None, at: int, digest: bytes) -> None:
         dropped_refunds = 0
@@ -271,39 +268,35 @@ class Fold:
         """Moves the clocks of these users to their brand's last turn at or before `turn`; only users whose layer changes are written,
         since the next touchpoint or sweep would move the clock of the others to the same place."""
         for key in keys:
-            state = self._state(key)
+            state = self._states.get(key)
             if state is None:
-                continue
+                stored = self._stored[key]
+                if stored is None:
+                    continue
+                state = self._states[key] = decode_state(stored)
             brand_key, _, user_id = key.partition(":")
             brand = self._rules.brand_of_key(brand_key)
-            seq = state.seq
-            self._move(state, brand, user_id, brand.calendar.last_turn(turn))
+            clock, seq = brand.calendar.last_turn(turn) - state.base, state.seq
+            if clock > state.clock:
+                self._decay(state, brand, user_id, clock)
+                state.clock = clock
             if state.seq != seq:
                 self._changed[key] = state
 
-    def _move(self, state: State, brand: Brand, user_id: str, to: int) -> None:
-        clock = to - state.base
-        if clock <= state.clock:
-            return
-        while state.layer:
-            until = brand.until[state.layer](state)
-            if until > clock:
-                break
-            self._decay(state, brand, user_id, until)
-        state.clock = clock
-
-    def _decay(self, state: State, brand: Brand, user_id: str, deadline: int) -> None:
-        lapse = lapse_of(state, brand.needs[state.layer])
-        to = layer_at(state, brand.until, deadline, state.layer)
-        text = self._labels.text
-        touch = Touch(
-            channel=text(state.last_channel),
-            campaign_id=text(state.last_campaign),
-            store_id=text(state.last_store),
-            guide_id=text(state.last_guide),
-        )
-        cause = Cause(type=lapse.evidence, at=to_rfc3339(lapse.at + state.base))
-        self._transition(state, brand, user_id, to, TransitionKind.DECAY, deadline, deadline, cause, touch, late=False)
+    def _decay(self, state: State, brand: Brand, user_id: str, clock: int) -> None:
+        """Applies every decay whose deadline has come by `clock`, each at its own deadline."""
+        while state.layer and (deadline := brand.until[state.layer](state)) <= clock:
+            lapse = lapse_of(state, brand.needs[state.layer])
+            to = layer_at(state, brand.until, deadline, state.layer)
+            text = self._labels.text
+            touch = Touch(
+                channel=text(state.last_channel),
+                campaign_id=text(state.last_campaign),
+                store_id=text(state.last_store),
+                guide_id=text(state.last_guide),
+            )
+            cause = Cause(type=lapse.evidence, at=to_rfc3339(lapse.at + state.base))
+            self._transition(state, brand, user_id, to, TransitionKind.DECAY, deadline, deadline, cause, touch, late=False)
 
     # --- outputs ------------------------------------------------------------------------------------------------------------------
     def _transition(
@@ -390,7 +383,7 @@ class Fold:
         value = message.value()
         assert value is not None
         self._forwards.append(Forward(KINDS[topic].topic, right, touchpoint.user_id.encode(), value, portable(headers)))
-        self.counts.outcomes[touchpoint.type, "forwarded"] += 1
+        self.counts.forwarded[touchpoint.type] += 1
 
     def _letter(self, topic: int, offset: int, message: Message, reason: Reason, detail: str) -> None:
         told = DeadLetterHeaders(
@@ -403,7 +396,6 @@ class Fold:
         )
         self._letters.append(letter_of(message.key(), message.value(), told))
         self.reasons[reason.value] += 1
-        self.counts.outcomes["unknown", "dead_letter"] += 1
 
     # --- the end of the step ------------------------------------------------------------------------------------------------------
     def finish(self) -> tuple[dict[str, bytes], Entry]:
@@ -421,14 +413,12 @@ class Fold:
         return {key: encode_state(state) for key, state in self._changed.items()}, entry
 
     def _totals(self) -> dict[str, Any]:
-        totals = dict.fromkeys(("applied", "duplicate", "late", "dead_letter", "forwarded", "tick", "repeated_forward"), 0)
-        for (_, outcome), n in self.counts.outcomes.items():
-            totals[outcome] += n
+        counts = self.counts
         return {
-            "applied": totals["applied"] + totals["late"],
-            "duplicates": totals["duplicate"],
-            "late": totals["late"],
+            "applied": counts.applied().total(),
+            "duplicates": counts.duplicates.total(),
+            "late": counts.late.total(),
             "dead_letters": dict(self.reasons),
-            "forwarded": totals["forwarded"],
-            "ticks": totals["tick"],
+            "forwarded": counts.forwarded.total(),
+            "ticks": counts.ticks,
         }

@@ -111,7 +111,7 @@ class ShardHost:
                 return begins
 
     async def close(self, numbers: Iterable[int] | None = None) -> None:
-        """Lets shards go (all by default), each after the step under way; what is buffered is dropped, to be read again by the next owner."""
+        """Lets shards go (all by default), each after the step under way. What is buffered is dropped: the next owner reads it again."""
         going = [number for number in (list(self.shards) if numbers is None else list(numbers)) if number in self.shards]
         for number in going:
             await self.shards[number].close()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from enum import IntEnum
-from typing import NamedTuple
+
+from msgspec import Struct
 
 from schemas.ladder import Evidence, Ladder
 from schemas.times import DAY_MS
@@ -26,7 +27,7 @@ class Effect(IntEnum):
     REFUND = 4
 
 
-class Rule(NamedTuple):
+class Rule(Struct, frozen=True):
     """What one type does: its effect, the evidence slot it feeds, and for relations their kind and whether they are active after it."""
 
     kind: Kind

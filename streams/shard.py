@@ -386,13 +386,18 @@ class _ShardMetrics:
         self._outbox.set(shard.unacknowledged)
         if shard.meta.watermark is not None:
             self._watermark.set(shard.meta.watermark / 1000)
-        for (type_, outcome), n in fold.counts.outcomes.items():
-            metrics.EVENTS.labels(type_, outcome).inc(n)
+        counts = fold.counts
+        events = {"applied": counts.applied(), "duplicate": counts.duplicates, "late": counts.late, "forwarded": counts.forwarded}
+        for outcome, by_type in events.items():
+            for type_, n in by_type.items():
+                metrics.EVENTS.labels(type_, outcome).inc(n)
+        metrics.EVENTS.labels("tick", "tick").inc(counts.ticks)
+        metrics.EVENTS.labels("unknown", "dead_letter").inc(fold.reasons.total())
         for reason, n in fold.reasons.items():
             metrics.DEAD_LETTERS.labels(reason).inc(n)
         for flow, n in fold.flows.items():
             metrics.TRANSITIONS.labels(*flow).inc(n)
-        for what, n in fold.counts.dropped.items():
+        for what, n in counts.dropped.items():
             metrics.DROPPED_EVIDENCE.labels(what).inc(n)
 
     def remove(self) -> None:

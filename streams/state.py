@@ -92,6 +92,8 @@ def event_hash(event_id: str) -> bytes:
 
 def in_ring(ring: bytes, entry: bytes) -> bool:
     """Whether the ring holds the entry, at a place where an entry begins."""
+    if entry not in ring:
+        return False
     at = ring.find(entry)
     while at > 0 and at % RING_BYTES:
         at = ring.find(entry, at + 1)

@@ -65,8 +65,8 @@ WHERE {_OF_BRAND}
 """
 
 STEPS = """
-SELECT count() AS steps, sum(applied) AS applied, sum(duplicates) AS duplicates, sum(late) AS late, sum(arraySum(mapValues(dead_letters))) AS dead_letters,
-    sum(forwarded) AS forwarded, sum(ticks) AS ticks
+SELECT count() AS steps, sum(applied) AS applied, sum(duplicates) AS duplicates, sum(late) AS late,
+    sum(arraySum(mapValues(dead_letters))) AS dead_letters, sum(forwarded) AS forwarded, sum(ticks) AS ticks
 FROM steps
 """
 

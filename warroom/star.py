@@ -93,7 +93,7 @@ class Star:
 
     def dead_letters(self) -> dict[str, int]:
         """Records of every brand that could not be processed, by reason."""
-        return {reason: count for reason, count in self._rows(queries.DEAD_LETTERS)}
+        return {row[0]: row[1] for row in self._rows(queries.DEAD_LETTERS)}
 
     def stored(self) -> dict[int, Stored]:
         """How far each shard is stored; version 0 for one that has told nothing."""

@@ -66,10 +66,10 @@ class MemoryShard:
         labels = Labels(self.labels)
         fold = self._fold(labels, keys)
         for record, key in zip(records, keys, strict=True):
-            before = fold.counts.outcomes.copy()
+            before = fold.counts.duplicates.total()
             fold.take(record, key)
-            ((_, outcome),) = fold.counts.outcomes - before
-            self.outcomes.append({"duplicate": Outcome.DUPLICATE, "tick": Outcome.TICK}.get(outcome, Outcome.APPLIED))
+            is_duplicate = fold.counts.duplicates.total() > before
+            self.outcomes.append(Outcome.TICK if not key else Outcome.DUPLICATE if is_duplicate else Outcome.APPLIED)
         self._finish(fold, labels)
 
     def sweep(self) -> None:
