@@ -59,7 +59,7 @@ def _handler(report: Callable[[], Report]) -> type[BaseHTTPRequestHandler]:
             self.end_headers()
             self.wfile.write(body)
 
-        def log_message(self, format: str, *args: Any) -> None:
+        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class' name
             """A scrape is not worth a line."""
 
     return Handler

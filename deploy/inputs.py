@@ -14,7 +14,6 @@ from schemas.touchpoint import KINDS, Tick, Touchpoint
 from schemas.validate import Validator
 from streams.fold import Record
 from streams.intake import Log
-from streams.logs import Fetched
 
 _BATCH = 10_000
 
@@ -71,7 +70,7 @@ class InputReader:
             good = [message for message in messages if message.error() is None and (message.offset() or 0) < end]
             if good:
                 deadline = time.monotonic() + self._timeout
-                log.add(Fetched(good, at_end=False).messages, self._validator.validate)
+                log.add(good, self._validator.validate)
                 on_read(len(good))
             elif time.monotonic() > deadline:
                 raise TimeoutError(f"expected {name} [{partition}] to be readable up to offset {end - 1}, found nothing after {log.last}")

@@ -37,19 +37,16 @@ class Pending:
         The end of a step of transitions shows only in the next one: unless `settled`, the newest is held back.
         """
         taken = size = 0
-        newest = self.records[-1].version if self.records else 0
-        for count, record in enumerate(self.records, 1):
-            size += record.size
-            if size > rows and taken:
-                break
-            if stream is Stream.TRANSITIONS:
-                if record.version == newest and not settled:
-                    break
-                ends = count == len(self.records) or self.records[count].version != record.version
-            else:
-                ends = record.whole
-            if ends:
+        before: Record | None = None
+        for count, record in enumerate(self.records):
+            if before is not None and (record.version != before.version if stream is Stream.TRANSITIONS else before.whole):
                 taken = count
+            if taken and size + record.size > rows:
+                return taken
+            size += record.size
+            before = record
+        if before is not None and (settled if stream is Stream.TRANSITIONS else before.whole):
+            return len(self.records)
         return taken
 
 

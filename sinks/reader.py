@@ -68,8 +68,10 @@ class Reader:
                 raise LogStale(f"topic {topic}: expected {self._partitions} partitions, found {len(found.partitions)}")
 
     def seek(self, offsets: dict[Lane, int]) -> dict[Lane, int]:
-        """Read every lane from its offset on; returns where each begins. Raises KafkaAway, LogStale, or LogGap where the log does not
-        reach back to it and gaps are not accepted."""
+        """From now on read these lanes, each from its offset on, and no others; returns where each begins.
+
+        Raises KafkaAway, LogStale, or LogGap where the log does not reach back to it and gaps are not accepted.
+        """
         starts = {}
         begins, ends = self._offsets(offsets, _EARLIEST), self._offsets(offsets, _LATEST)
         for lane, wanted in offsets.items():
@@ -92,6 +94,15 @@ class Reader:
         self._consumer.assign([TopicPartition(self._topics[lane.stream], lane.partition, at) for lane, at in starts.items()])
         return starts
 
+    def expect(self, offsets: dict[Lane, int]) -> None:
+        """Raises LogStale if a lane ends before its offset, KafkaAway."""
+        ends = self._offsets(offsets, _LATEST)
+        for lane, wanted in offsets.items():
+            if log_state(wanted, 0, ends[lane]) is Log.STALE:
+                raise LogStale(
+                    f"{self._name(lane)} ends at offset {ends[lane]}, expected {wanted} at least: it is not the topic that was stored from"
+                )
+
     def read(self, limit: int, timeout: float) -> Iterator[Message]:
         """Up to `limit` records of any lanes, each lane in its order; waits `timeout` seconds at most for the first `limit`.
 
@@ -106,14 +117,6 @@ class Reader:
             if topic is None or partition is None or offset is None:
                 continue
             yield Message(Lane(self._streams[topic], partition), offset, message.value())
-
-    def pause(self, lanes: Iterable[Lane]) -> None:
-        """Read no more of these lanes until `resume`."""
-        self._consumer.pause(self._places(lanes))
-
-    def resume(self, lanes: Iterable[Lane]) -> None:
-        """Read these lanes again."""
-        self._consumer.resume(self._places(lanes))
 
     def ends(self, lanes: Iterable[Lane]) -> dict[Lane, int]:
         """The offset that the next record of each lane will get. Raises KafkaAway."""
@@ -149,9 +152,6 @@ class Reader:
         if error.fatal():
             raise KafkaException(error)
         log.warning("Kafka: %s", error.str())
-
-    def _places(self, lanes: Iterable[Lane]) -> list[TopicPartition]:
-        return [TopicPartition(self._topics[lane.stream], lane.partition) for lane in lanes]
 
     def _name(self, lane: Lane) -> str:
         return f"{self._topics[lane.stream]}[{lane.partition}]"

@@ -12,7 +12,7 @@ import msgspec
 from schemas.ladder import Ladder
 from schemas.rollup import OrderRow, Rollup, TouchPlace
 from schemas.spend import Spend
-from schemas.times import LAST_MS, from_datetime, from_rfc3339
+from schemas.times import from_datetime, from_rfc3339
 from schemas.transition import Transition
 from sinks.decision import Stream
 from sinks.tables import NEW_USERS, ORDERS, SPEND, STEPS, TOUCH_MINUTES, TRANSITIONS
@@ -57,7 +57,7 @@ class Decoder:
         """The record at `offset`. Raises BadRecord."""
         try:
             return self._by_stream[stream](partition, offset, value or b"")
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError, OverflowError) as error:
             raise BadRecord(str(error)) from None
 
     def _of_rollup(self, partition: int, offset: int, value: bytes) -> Record:
@@ -87,10 +87,10 @@ class Decoder:
     def _of_spend(self, partition: int, offset: int, value: bytes) -> Record:
         spend = self._spend.decode(value)
         day = date.fromisoformat(spend.day)
+        if not 1970 <= day.year <= 2299:
+            raise BadRecord(f"expected a day from 1970 to 2299, found {spend.day}")
         zone = ZoneInfo(self._ladder.calendar(spend.brand)[0])
         begins_at = from_datetime(datetime(day.year, day.month, day.day, tzinfo=zone))
-        if not 0 <= begins_at <= LAST_MS:
-            raise BadRecord(f"expected a day from 1970 to 2299, found {spend.day}")
         row = (spend.spend_id, spend.brand, day, begins_at, spend.channel or "", spend.campaign_id or "", spend.amount, spend.currency)
         return Record(offset, 0, 0, True, {SPEND.name: [row]}, 1)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 
 from schemas.ladder import Ladder
 from sinks.blocks import Plan, fill
@@ -24,6 +24,9 @@ from streams import metrics
 from streams.crash import CrashPoint, crash_point
 
 log = logging.getLogger("rflow.sink")
+
+_SILENCE = 60.0
+"""Seconds, beside the longest request, after which a loop that tells nothing counts as stuck."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +52,15 @@ class Sink:
         self._config = config
         self._ladder = ladder
         self._health = Health(True, False, "starting", None)
+        self._told_at = time.monotonic()
         self._failed: BaseException | None = None
 
     def health(self) -> Health:
         """How it is now; may be called from any thread."""
-        return self._health
+        health, silent = self._health, time.monotonic() - self._told_at
+        if health.ok and silent > _SILENCE + self._config.clickhouse.timeout:
+            return replace(health, ok=False, ready=False, detail=f"no sign of life for {silent:.0f} s")
+        return health
 
     def run(self, stop: threading.Event) -> None:
         """Run until `stop` is set, then return within `stop_grace` seconds. Raises SinkError if it cannot go on.
@@ -84,6 +91,7 @@ class Sink:
 
     def _tell(self, health: Health) -> None:
         self._health = health
+        self._told_at = time.monotonic()
 
 
 class _Loop:
@@ -135,10 +143,13 @@ class _Loop:
         if last:
             marks |= {lane: range_.end if state is Opening.DONE else range_.start for lane, range_ in last.plan.ranges.items()}
         self._lanes = Lanes(marks, self._config.linger)
-        self._patience.insist(lambda _: self._reader.seek({lane: mark.offset for lane, mark in marks.items()}))
+        starts = self._follow(self._all)
         log.info("block %d is %s", last.plan.block if last else 0, state.name.lower())
         if last and state is Opening.DOUBTFUL:
-            self._finish(last.plan, doubtful=True)
+            if any(starts[lane] > range_.start.offset and range_.records for lane, range_ in last.plan.ranges.items()):
+                self._abandon(last.plan)
+            else:
+                self._finish(last.plan, doubtful=True)
         self._block = last.plan.block if last else 0
         self._goal = self._patience.insist(lambda _: self._reader.ends(self._all))
 
@@ -166,21 +177,35 @@ class _Loop:
         self._reader.commit({lane: range_.end.offset for lane, range_ in plan.ranges.items() if range_.end.offset > range_.start.offset})
         crash_point(CrashPoint.SINK_AFTER_COMMIT)
 
+    def _abandon(self, plan: Plan) -> None:
+        """The log has lost records of an unfinished block, and that was accepted: what is stored of it stays, the rest is lost."""
+        log.warning("block %d cannot be finished, the log does not reach back to it: some of its tables lack its rows", plan.block)
+        for lane, range_ in plan.ranges.items():
+            if range_.records:
+                metrics.SINK_GAPS.labels(stream=lane.stream.value).inc()
+        self._writer.store(plan, [], doubtful=True)
+        marks = dict.fromkeys(self._all, Mark()) | {lane: range_.end for lane, range_ in plan.ranges.items()}
+        self._lanes = Lanes(marks, self._config.linger)
+
     def _complete(self, plan: Plan) -> None:
-        """Read every lane to the end of its range; those that are there wait."""
+        """Read every lane to the end of its range, and meanwhile no lane beyond it: memory stays bounded."""
         lacking = self._lanes.lacking(plan)
         if not lacking:
             return
-        waiting = set(self._all) - lacking
-        self._reader.pause(waiting)
+        self._patience.insist(lambda _: self._reader.expect({lane: plan.ranges[lane].end.offset for lane in lacking}))
         while lacking:
-            if self._stop.is_set():
-                raise Stopped
-            self._read(self._config.read_messages)
-            if there := lacking - self._lanes.lacking(plan):
-                self._reader.pause(there)
-                lacking -= there
-        self._reader.resume(self._all)
+            self._follow(lacking)
+            while lacking == (still := self._lanes.lacking(plan)):
+                if self._stop.is_set():
+                    raise Stopped
+                self._read(self._config.read_messages)
+            lacking = still
+        self._follow(self._all)
+
+    def _follow(self, lanes: Iterable[Lane]) -> dict[Lane, int]:
+        """Read these lanes, and no others, from where each has been read to; returns where that is in the log."""
+        offsets = {lane: self._lanes[lane].read.offset for lane in lanes}
+        return self._patience.insist(lambda _: self._reader.seek(offsets))
 
     def _read(self, messages: int) -> None:
         """Take in some records. While a full block waits nothing is read, so that memory stays bounded."""
@@ -247,13 +272,10 @@ class _Loop:
         self._tell_health()
 
     def _tell_health(self) -> None:
-        detail = self._why or (
-            "lag unknown"
-            if self._lag is None
-            else f"{self._lag} records behind"
-            if self._lag
-            else "all stored"
-            if self._ready
-            else "catching up"
-        )
-        self._tell(Health(True, self._ready and not self._why, detail, self._lag))
+        if self._lag is None:
+            detail = "lag unknown"
+        elif self._lag:
+            detail = f"{self._lag} records behind"
+        else:
+            detail = "all stored"
+        self._tell(Health(True, self._ready and not self._why, self._why or detail, self._lag))

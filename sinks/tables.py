@@ -8,7 +8,9 @@ from functools import cached_property
 from clickhouse_connect.datatypes.base import ClickHouseType
 from clickhouse_connect.datatypes.registry import get_from_name
 
-_LABEL = "LowCardinality(String)"
+_LABEL = "String"
+"""Labels are sent plain: the server builds the dictionaries of its LowCardinality columns faster than a client does."""
+
 _TIME = "DateTime64(3, 'UTC')"
 
 

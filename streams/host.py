@@ -14,7 +14,7 @@ from redis.exceptions import RedisError
 from schemas.touchpoint import KINDS
 from schemas.validate import Validator
 from streams import metrics
-from streams.errors import ShardStopped
+from streams.errors import RflowError, ShardStopped
 from streams.ladder import Rules
 from streams.link import Connections
 from streams.logs import Fetched, Place
@@ -49,6 +49,10 @@ class ShardHost:
         self.shards: dict[int, Shard] = {}
         self.assigned = False
         """whether the group has said what this worker holds, be it nothing"""
+        self.generation = 0
+        """the assignment whose batches are taken"""
+        self._revision = 0
+        self._lost: RflowError | None = None
         self._config = config
         self._rules = rules
         self._validator = Validator(rules.ladder, now, check_future=check_future)
@@ -66,9 +70,10 @@ class ShardHost:
 
         Waits for Kafka and Redis as long as they do not answer. A shard that needs an operator is left out of what is told.
         """
+        revision = self._revision
         wanted = sorted(numbers)
-        await self.close([number for number in self.shards if number not in wanted])
-        found = await asyncio.gather(*(self._open(number) for number in wanted))
+        await self._close([number for number in self.shards if number not in wanted])
+        found = await asyncio.gather(*(self._open(number, revision) for number in wanted))
         metrics.SHARDS.set(len(wanted))
         self.assigned = True
         begin = {
@@ -80,8 +85,8 @@ class ShardHost:
         log.info("shards taken", shards=wanted, reading=len(begin))
         return begin
 
-    async def _open(self, number: int) -> list[int] | None:
-        await self.close([number])
+    async def _open(self, number: int, revision: int) -> list[int] | None:
+        await self._close([number])
         shard = Shard(
             number,
             self._config,
@@ -95,7 +100,7 @@ class ShardHost:
         )
         self.shards[number] = shard
         told = ""
-        while True:
+        while revision == self._revision:
             try:
                 begins = await shard.open()
             except ShardStopped as stopped:
@@ -107,12 +112,21 @@ class ShardHost:
                     told = why
                 await asyncio.sleep(_RETRY_S)
             else:
+                if revision != self._revision:
+                    break
                 self._tasks[number] = asyncio.create_task(shard.run(), name=f"shard-{number}")
                 return begins
+        # Everything was let go in the meantime: this shard may already be someone else's.
+        await shard.released()
+        return None
 
-    async def close(self, numbers: Iterable[int] | None = None) -> None:
-        """Lets shards go (all by default), each after the step under way. What is buffered is dropped: the next owner reads it again."""
-        going = [number for number in (list(self.shards) if numbers is None else list(numbers)) if number in self.shards]
+    async def close(self) -> None:
+        """Lets all shards go, each after the step under way. What is buffered is dropped: the next owner reads it again."""
+        self._revision += 1
+        await self._close(list(self.shards))
+
+    async def _close(self, numbers: list[int]) -> None:
+        going = [number for number in numbers if number in self.shards]
         for number in going:
             await self.shards[number].close()
         tasks = [self._tasks.pop(number) for number in going if number in self._tasks]
@@ -124,10 +138,19 @@ class ShardHost:
         self._full = {place for place in self._full if place[1] in self.shards}
 
     def feed(self, topic: str, partition: int, fetched: Fetched) -> None:
-        """Hands a batch to its shard; one that is no longer held drops it."""
+        """Hands a batch to its shard; what was fetched for an earlier assignment is dropped, to be fetched again."""
         shard = self.shards.get(partition)
-        if shard is not None and shard.stage is not Stage.STOPPED:
-            shard.feed(self._index[topic], fetched)
+        if shard is None or shard.stage is Stage.STOPPED or fetched.generation != self.generation:
+            return
+        index = self._index[topic]
+        last = shard.intake.logs[index].last
+        if fetched.begin > last + 1:
+            self._lost = RflowError(
+                f"shard {partition}: expected a batch of {topic} from offset {last + 1} on, found one from {fetched.begin}: "
+                "one was lost on the way"
+            )
+            return
+        shard.feed(index, fetched)
 
     def full(self) -> set[Place]:
         """The logs of which no more should be fetched for now."""
@@ -149,7 +172,9 @@ class ShardHost:
         }
 
     def failed(self) -> BaseException | None:
-        """What ended a shard's task other than by design, if anything did."""
+        """What makes going on impossible: a lost batch, or what ended a shard's task other than by design."""
+        if self._lost is not None:
+            return self._lost
         for task in self._tasks.values():
             if task.done() and not task.cancelled() and task.exception() is not None:
                 return task.exception()

@@ -31,10 +31,15 @@ _DEFAULTS: dict[str, Any] = {
 
 
 class Fetched(NamedTuple):
-    """What came of one log: records in order, and whether they reach its end as of this fetch."""
+    """What came of one log: records in order, and whether they reach its end as of this fetch.
+
+    `begin` is where the fetch before it ended, so that a batch lost on the way shows; `generation` that of the assignment.
+    """
 
     messages: list[Message]
     at_end: bool
+    begin: int
+    generation: int
 
 
 class LogReader:
@@ -45,10 +50,13 @@ class LogReader:
         self._paused: set[Place] = set()
         self.assigned: set[Place] = set()
         """the logs being read"""
+        self.generation = 0
+        """grows with every assignment: what was fetched under an earlier one is not to be used"""
         self._positions: dict[Place, int] = {}
 
     def assign(self, begin: dict[Place, int]) -> None:
         """From now on reads these logs, each from its offset, and no others."""
+        self.generation += 1
         self._paused.clear()
         self.assigned = set(begin)
         self._positions = dict(begin)
@@ -76,12 +84,6 @@ class LogReader:
                 return {}
             await asyncio.sleep(_IDLE_S)
 
-    def position(self, place: Place, fetched: Fetched) -> int:
-        """The offset of the last record of a fetch, or of the last one before it if it has none."""
-        if fetched.messages:
-            self._positions[place] = (fetched.messages[-1].offset() or 0) + 1
-        return max(0, self._positions.get(place, 0) - 1)
-
     def high_watermark(self, place: Place) -> int:
         """The end of the log as of the last fetch, -1 if none was made yet."""
         high = self._consumer.get_watermark_offsets(TopicPartition(*place), cached=True)
@@ -97,6 +99,8 @@ class LogReader:
         for message in messages:
             place: Place = (message.topic(), message.partition())  # type: ignore[assignment]  # fetched messages have both
             error = message.error()
+            if place not in self._positions:
+                continue
             if error is None:
                 found[place].append(message)
                 ended.discard(place)
@@ -104,9 +108,13 @@ class LogReader:
                 ended.add(place)
             elif error.fatal() or error.code() in _FINAL:
                 raise KafkaException(error)
-        return {
-            place: Fetched(found.get(place, []), place in ended or self._reaches_end(place, found[place])) for place in ended | found.keys()
-        }
+        return {place: self._fetched(place, found[place], place in ended) for place in ended | found.keys()}
+
+    def _fetched(self, place: Place, messages: list[Message], ended: bool) -> Fetched:
+        begin = self._positions[place]
+        if messages:
+            self._positions[place] = (messages[-1].offset() or 0) + 1
+        return Fetched(messages, ended or self._reaches_end(place, messages), begin, self.generation)
 
     def _reaches_end(self, place: Place, messages: list[Message]) -> bool:
         return bool(messages) and (messages[-1].offset() or 0) + 1 >= self.high_watermark(place) > -1

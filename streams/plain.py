@@ -6,7 +6,7 @@ no code beyond `schemas`. Pure: no I/O, no wall clock; the order of the calls is
 What the rules leave open is decided here so:
 
 - A transition that an event brings is `advance` where the user rises and `retract` where the user falls, whatever the type:
-  a refund that pushes an older one out of an order's bound can raise.
+  an order of 0 that pushes an older one out of the bound can lower.
 - A decay is never `late`: its time is its deadline, and whether the sweep or an event found it must not show.
 - A record whose event id has left the ring is taken: it moves the clock and enters the ring, though retold unchanged it
   brings no new evidence.

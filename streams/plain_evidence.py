@@ -29,7 +29,8 @@ MAX_RELATIONS = 512
 """Relations kept of a user, ended ones included; beyond it the one that came first goes."""
 
 MAX_REFUNDS = 512
-"""Refunds kept of an order; beyond it the one that came first goes."""
+"""Refunds told apart within an order; beyond it the two that came first are kept as one, under the first one's event id: nothing that was
+refunded counts as paid again."""
 
 
 class PlainOrder(Struct):
@@ -58,14 +59,19 @@ class PlainRelation(Struct):
 
 
 class PlainTouch(Struct, frozen=True):
-    """A touchpoint that was no reversal, ordered by `at`, then by `digest`."""
+    """A touchpoint that was no reversal."""
 
     at: int
-    digest: bytes
     channel: str | None
     campaign: str | None
     store: str | None
     guide: str | None
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """What decides between touches of one instant: the first is the one whose channel and campaign sort first, the last the one whose
+        labels sort last."""
+        return tuple(label or "" for label in (self.channel, self.campaign, self.store, self.guide))
 
 
 class PlainEvidence:
@@ -100,7 +106,7 @@ class PlainEvidence:
         else:
             self._add_piece(touchpoint, at, digest)
         if not is_reversal(touchpoint.type):
-            self._add_touch(touchpoint, at, digest)
+            self._add_touch(touchpoint, at)
 
     def _add_order(self, record: Order, at: int, digest: bytes) -> None:
         order = self.orders.setdefault(record.order_id, PlainOrder())
@@ -108,7 +114,7 @@ class PlainEvidence:
             order.bought_at, order.paid = at, record.amount
         else:
             order.refunds.setdefault(digest, record.amount)
-            _drop_first(order.refunds, MAX_REFUNDS)
+            _merge_first(order.refunds, MAX_REFUNDS)
         _drop_first(self.orders, MAX_ORDERS)
 
     def _add_change(self, record: Membership, at: int) -> None:
@@ -128,11 +134,11 @@ class PlainEvidence:
                     insort(pieces, (at, digest))
                 del pieces[: -self._most]
 
-    def _add_touch(self, record: Touchpoint, at: int, digest: bytes) -> None:
-        touch = PlainTouch(at, digest, record.channel, record.campaign_id, record.store_id, record.guide_id)
-        if self.first_touch is None or (at, digest) < (self.first_touch.at, self.first_touch.digest):
+    def _add_touch(self, record: Touchpoint, at: int) -> None:
+        touch = PlainTouch(at, record.channel, record.campaign_id, record.store_id, record.guide_id)
+        if self.first_touch is None or (at, touch.labels[:2]) < (self.first_touch.at, self.first_touch.labels[:2]):
             self.first_touch = touch
-        if self.last_touch is None or (at, digest) > (self.last_touch.at, self.last_touch.digest):
+        if self.last_touch is None or (at, touch.labels) > (self.last_touch.at, self.last_touch.labels):
             self.last_touch = touch
 
     def times(self, name: str) -> list[int]:
@@ -175,6 +181,12 @@ def is_reversal(type_: str) -> bool:
 
 def _carries(definition: Evidence, type_: str) -> bool:
     return definition.types is None or type_ in definition.types
+
+
+def _merge_first(refunds: dict[bytes, int], bound: int) -> None:
+    if len(refunds) > bound:
+        first, second = list(refunds)[:2]
+        refunds[first] += refunds.pop(second)
 
 
 def _drop_first(kept: dict[_Key, _Value], bound: int) -> None:

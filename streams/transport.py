@@ -60,6 +60,7 @@ class BatchConsumer(driver.Consumer):
 
     host: ShardHost
     reader: LogReader
+    seeking: asyncio.Lock
 
     def _new_consumer_thread(self) -> ConsumerThread:
         return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
@@ -72,9 +73,10 @@ class BatchConsumer(driver.Consumer):
 
     async def seek_to_committed(self) -> Mapping[TP, int]:
         """Takes the shards of the current assignment: outbox first, then each log from the applied offset on."""
-        numbers = {tp.partition for tp in self.assignment()}
-        begin = await self.host.open(numbers)
-        self.reader.assign(begin)
+        async with self.seeking:
+            begin = await self.host.open({tp.partition for tp in self.assignment()})
+            self.reader.assign(begin)
+            self.host.generation = self.reader.generation
         return {TP(topic, partition): offset for (topic, partition), offset in begin.items()}
 
     async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> dict[TP, list[Batch]]:
@@ -82,7 +84,7 @@ class BatchConsumer(driver.Consumer):
         idle = {place for place in self.reader.assigned if TP(*place) not in active}
         self.reader.pause(self.host.full() | idle)
         found = await self.reader.fetch(min(timeout, 0.25))
-        return {TP(*place): [Batch(*place, self.reader.position(place, fetched), fetched)] for place, fetched in found.items()}
+        return {TP(*place): [Batch(*place, _offset(fetched), fetched)] for place, fetched in found.items()}
 
     def _to_message(self, tp: TP, record: Batch) -> ConsumerMessage:
         value: Any = record
@@ -126,4 +128,9 @@ class BatchTransport(driver.Transport):
 
     def __init__(self, *args: Any, host: ShardHost, reader: LogReader, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.Consumer = type("Consumer", (BatchConsumer,), {"host": host, "reader": reader})  # type: ignore[misc]
+        self.Consumer = type("Consumer", (BatchConsumer,), {"host": host, "reader": reader, "seeking": asyncio.Lock()})  # type: ignore[misc]
+
+
+def _offset(fetched: Fetched) -> int:
+    """The offset under which Faust passes a batch on; it drops what lies before the one it last passed."""
+    return (fetched.messages[-1].offset() or 0) if fetched.messages else fetched.begin

@@ -11,13 +11,14 @@ import itertools
 import signal
 import threading
 import time
-from collections.abc import Coroutine, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
 import redis
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
 
 from deploy.stack.broker import MockBrokerConfig, mock_broker, read_ready
 from deploy.stack.kafka import default_cache, format_kafka, kafka_jars, kafka_server
@@ -150,14 +151,18 @@ class Servers:
         return process
 
 
+def _ask(client: redis.Redis, *command: object) -> Any:
+    return client.execute_command(*command)  # type: ignore[no-untyped-call]
+
+
 def _join(clients: list[redis.Redis], ports: list[tuple[int, int]]) -> None:
     """Make one cluster of empty nodes and wait until every one of them knows."""
     try:
         for number, client in enumerate(clients):
             first, last = number * SLOTS // len(clients), (number + 1) * SLOTS // len(clients) - 1
-            client.execute_command("CLUSTER", "ADDSLOTSRANGE", first, last)
-            client.execute_command("CLUSTER", "SET-CONFIG-EPOCH", number + 1)
-            client.execute_command("CLUSTER", "MEET", "127.0.0.1", *ports[0])
+            _ask(client, "CLUSTER", "ADDSLOTSRANGE", first, last)
+            _ask(client, "CLUSTER", "SET-CONFIG-EPOCH", number + 1)
+            _ask(client, "CLUSTER", "MEET", "127.0.0.1", *ports[0])
         wait_until(lambda: all(_whole(client, len(clients)) for client in clients), "the Redis Cluster to form", 20.0)
     finally:
         for client in clients:
@@ -165,12 +170,12 @@ def _join(clients: list[redis.Redis], ports: list[tuple[int, int]]) -> None:
 
 
 def _whole(client: redis.Redis, nodes: int) -> bool:
-    told = client.execute_command("CLUSTER", "INFO")
+    told = _ask(client, "CLUSTER", "INFO")
     info: Mapping[str, str] = told if isinstance(told, dict) else dict(line.split(":", 1) for line in told.decode().split())
     return info["cluster_state"] == "ok" and int(info["cluster_known_nodes"]) == nodes
 
 
-def wait_until(holds: Any, what: str, seconds: float = 10.0) -> None:
+def wait_until(holds: Callable[[], object], what: str, seconds: float = 10.0) -> None:
     """Wait until a condition holds; fails the test, naming what was waited for, if it does not in time."""
     until = time.monotonic() + seconds
     while not holds():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 
 from deploy.cli.common import complain
@@ -11,6 +12,8 @@ def main() -> None:
     """Runs the command; mistakes and failures are one line on standard error and a status other than 0."""
     from deploy.cli.commands import app
 
+    # What ClickHouse's client has to say of a failure is in the error itself.
+    logging.getLogger("clickhouse_connect").setLevel(logging.CRITICAL)
     try:
         app()
     except Exception as error:

@@ -95,7 +95,11 @@ def star_tables(settings: Settings, brand: str, begin: int, until: int, by: By =
         table(
             f"Scaling: users per layer ({span})",
             [*split, "layer", "users", "before", "growth", "new users", "known users"],
-            [cells(r, r.layer, r.users, r.users_before, percent(r.growth), r.new_users, r.known_users) for r in scaling],
+            [
+                cells(r, r.layer, r.users, r.users_before, percent(r.growth), r.new_users, r.known_users)
+                for r in scaling
+                if not split or r.users or r.users_before
+            ],
         ),
         table(
             "Triangulating: share of each layer",
@@ -103,6 +107,7 @@ def star_tables(settings: Settings, brand: str, begin: int, until: int, by: By =
             [
                 cells(r, r.layer, r.users, percent(r.share), percent(r.share_before), percent(r.crowd_share), percent(r.growth))
                 for r in triangulating
+                if not split or r.users or r.users_before
             ],
         ),
         table(

@@ -22,6 +22,9 @@ VERSION = "4.2.0"
 _FILES = Path(__file__).resolve().parents[1] / "kafka"
 _OLDEST_JAVA = 17
 
+_ENVIRONMENT = {"LC_ALL": "C.UTF-8"}
+"""In the plain C locale Java cannot even start in a folder whose name has other letters than ASCII's."""
+
 _SETTINGS = "server.properties"
 """In the node's folder, where it runs: no path in the settings needs escaping then."""
 
@@ -121,7 +124,8 @@ def format_kafka(folder: Path, port: int, controller_port: int, jars: Path) -> N
         return
     cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
     command = [*_java(jars), "kafka.tools.StorageTool", "format", "-t", cluster_id, "-c", _SETTINGS]
-    done = subprocess.run(command, cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    environment = {**os.environ, **_ENVIRONMENT}
+    done = subprocess.run(command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise StackError(f"Kafka's log folder {folder} could not be made: {_end(done.stdout + done.stderr)}")
 
@@ -132,6 +136,7 @@ def kafka_server(folder: Path, port: int, jars: Path, heap_mib: int = 512) -> Pr
         role="broker",
         argv=(*_java(jars, f"-Xmx{heap_mib}m", "-Xms128m"), "kafka.Kafka", _SETTINGS),
         folder=folder,
+        env=_ENVIRONMENT,
         ready=kafka_answers(port),
         ready_timeout=90.0,
         grace=30.0,
@@ -145,4 +150,6 @@ def _java(jars: Path, *options: str) -> tuple[str, ...]:
 
 
 def _end(output: str) -> str:
-    return "\n".join(output.strip().splitlines()[-8:])
+    """The last lines of what a Java program said, without its stack traces."""
+    told = [line for line in output.strip().splitlines() if not line.lstrip().startswith(("at ", "... "))]
+    return "\n".join(told[-8:])

@@ -14,12 +14,17 @@ from deploy.stack.process import Process, Restart, ending
 
 _FIRST_BACKOFF, _LONGEST_BACKOFF = 0.2, 5.0
 
+EventKind = Literal["preparing", "starting", "ready", "died", "lost", "stopping", "stopped"]
+
 
 @dataclass(frozen=True, slots=True)
 class StackEvent:
-    """Something happened to a process. `restarts` is how often it has been started again so far."""
+    """Something happened to a process. `restarts` is how often it has been started again so far.
 
-    kind: Literal["preparing", "starting", "ready", "died", "stopping", "stopped"]
+    After `died` it is started again; `lost` is a death that ends the run.
+    """
+
+    kind: EventKind
     process: str
     detail: str = ""
     restarts: int = 0
@@ -74,8 +79,8 @@ class Keeper:
     async def _watch(self, fail: Callable[[StackError], None]) -> None:
         while True:
             status = await self.process.wait()
-            self._say("died", ending(status))
             lost = self._lost(status)
+            self._say("died" if lost is None else "lost", ending(status))
             if lost is not None:
                 fail(lost)
                 return
@@ -105,5 +110,5 @@ class Keeper:
         often = f"{spec.name} died {len(self._deaths)} times within {self._limit.window:g} s, lastly it {ending(status)}"
         return ProcessLostError(f"{often}. {self.process.quote_log()}")
 
-    def _say(self, kind: Literal["starting", "ready", "died", "stopping", "stopped"], detail: str = "", seconds: float = 0.0) -> None:
+    def _say(self, kind: EventKind, detail: str = "", seconds: float = 0.0) -> None:
         self._tell(StackEvent(kind, self.process.spec.name, detail, self.restarts, seconds))

@@ -1,16 +1,12 @@
-"""What the sink's tests stand on: a broker, a ClickHouse that can be killed, and sinks as processes of their own."""
+"""What the sink's tests stand on: a log to publish to, and sinks as processes of their own."""
 
 from __future__ import annotations
 
 import signal
-import socket
 import subprocess
 import sys
-import time
-import urllib.request
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import clickhouse_connect
@@ -18,8 +14,10 @@ from confluent_kafka import Producer
 
 from sinks.config import ClickHouse, SinkConfig
 from tests.integration.sink_story import Entry
+from tests.servers import wait_until
 
 PARTITIONS = 4
+TOPICS = ("transitions", "rollups", "spend")
 TABLES = {
     "transitions": "shard, version, index, brand, user_id, seq, from_layer, to_layer, kind, effective_at, channel, first_touch_at",
     "orders": "shard, version, event_id, brand, user_id, order_id, occurred_at, amount, layer_before, first_seen, first_channel, channel",
@@ -36,60 +34,15 @@ SUMS = {
 }
 
 
-def free_port() -> int:
-    """A port nobody listens on now."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
-
-
-def wait_for(condition: Callable[[], bool], what: str, seconds: float = 30) -> None:
-    """Until `condition` holds; fails the test after `seconds`."""
-    until = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < until, f"timed out waiting for {what}"
-        time.sleep(0.05)
-
-
-class Server:
-    """The embedded ClickHouse as a process that can be killed and started again on the same data."""
-
-    def __init__(self, data: Path) -> None:
-        self.data = data
-        self.port = free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
-        self.process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        """Start and wait until it answers."""
-        command = [sys.executable, "-m", "deploy.stack.clickhouse", "--data", str(self.data), "--port", str(self.port)]
-        self.process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-        wait_for(self._answers, "ClickHouse", 60)
-
-    def kill(self) -> None:
-        """kill -9."""
-        if self.process is not None:
-            self.process.kill()
-            self.process.wait()
-            self.process = None
-
-    def _answers(self) -> bool:
-        try:
-            with urllib.request.urlopen(f"{self.url}/ping", timeout=1) as answer:
-                return bool(answer.status == 200)
-        except OSError:
-            return False
-
-
 class Log:
-    """Writes entries to the topics as the publisher does."""
+    """Writes entries to the topics as the publisher does. On the in-memory broker the topics appear with it."""
 
     def __init__(self, bootstrap: str, prefix: str) -> None:
         self.bootstrap = bootstrap
         self.prefix = prefix
         self._producer = Producer({"bootstrap.servers": bootstrap, "enable.idempotence": True, "log_level": 0})
-        for topic in ("transitions", "rollups", "spend"):  # a topic appears when it is first asked for by a producer
-            wait_for(lambda topic=topic: self._exists(topic), topic)  # type: ignore[misc]
+        for topic in TOPICS:
+            wait_until(lambda topic=topic: self._exists(topic), topic)
 
     def _exists(self, topic: str) -> bool:
         name = f"{self.prefix}{topic}"
@@ -163,7 +116,7 @@ def run_until_killed(settings: SinkConfig, crash_at: str, nth: int) -> bool:
 def run_until_stored(settings: SinkConfig, steps: dict[int, int], records: int, seconds: float = 40) -> None:
     """Run a sink until the shards are stored up to their last version, and all transitions."""
     with sink_process(settings) as process:
-        wait_for(lambda: process.poll() is not None or is_stored(settings.clickhouse, steps, records), "the sink", seconds)
+        wait_until(lambda: process.poll() is not None or is_stored(settings.clickhouse, steps, records), "the sink", seconds)
         if process.poll() is None:
             process.send_signal(signal.SIGTERM)
             process.wait(10)

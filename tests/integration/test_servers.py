@@ -14,8 +14,7 @@ from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from redis.cluster import RedisCluster
 
-from deploy.stack import kafka as kafka_module
-from deploy.stack.errors import MissingProgramError
+from deploy.stack.errors import MissingProgramError, StackError
 from deploy.stack.kafka import java_program, kafka_jars
 from deploy.stack.redis import RedisKind, redis_program
 from deploy.stack.servers import StackConfig
@@ -99,7 +98,7 @@ def test_kill_9_keeps_every_acknowledged_write(servers: Servers, kind: RedisKind
         writer.join(10)
         server.start()
         with redis.Redis.from_url(server.address) as client:
-            version = int(client.get("version") or 0)  # type: ignore[arg-type]
+            version = int(client.get("version") or 0)
             assert acknowledged <= version <= acknowledged + 1  # the last reply may have been lost
             assert client.llen("log") == version
             acknowledged = version
@@ -109,7 +108,7 @@ def test_kill_9_keeps_every_acknowledged_write(servers: Servers, kind: RedisKind
 def test_redis_is_configured_to_forget_nothing(servers: Servers, kind: RedisKind) -> None:
     with redis.Redis.from_url(servers.redis(kind).address, decode_responses=True) as client:
         expected = {"appendonly": "yes", "appendfsync": "always", "maxmemory-policy": "noeviction", "save": "", "bind": "127.0.0.1"}
-        assert {name: client.config_get(name)[name] for name in expected} == expected  # type: ignore[index]
+        assert {name: client.config_get(name)[name] for name in expected} == expected
 
 
 def test_the_cluster_serves_every_slot_from_any_node(redis_cluster: str, key_prefix: str) -> None:
@@ -117,8 +116,8 @@ def test_the_cluster_serves_every_slot_from_any_node(redis_cluster: str, key_pre
         names = [f"{key_prefix}:{{{number}}}:meta" for number in range(50)]
         for name in names:
             client.set(name, name)
-        assert [client.get(name).decode() for name in names] == names  # type: ignore[union-attr]
-        assert len({client.get_node_from_key(name).name for name in names}) == 3  # type: ignore[union-attr]
+        assert [client.get(name).decode() for name in names] == names
+        assert len({client.get_node_from_key(name).name for name in names}) == 3
 
 
 class TestCorners:
@@ -168,6 +167,6 @@ class TestWhatIsMissingIsNamed:
         maven.write_text("#!/bin/sh\necho no route to host\nexit 1\n")
         maven.chmod(0o755)
         monkeypatch.setenv("PATH", str(maven.parent), prepend=":")
-        with pytest.raises(kafka_module.StackError, match="no route to host"):
+        with pytest.raises(StackError, match="no route to host"):
             kafka_jars(tmp_path / "cache" / "jars")
         assert not list((tmp_path / "cache").iterdir())

@@ -6,27 +6,25 @@ import random
 import signal
 import subprocess
 import time
+import uuid
 from dataclasses import dataclass
 
 import pytest
 
 from streams.crash import CrashPoint
-from tests.integration.sink_fixtures import broker, name, server
 from tests.integration.sink_story import Entry, Shard, told_again
 from tests.integration.sink_world import (
     PARTITIONS,
+    TOPICS,
     Log,
-    Server,
     config,
     contents,
     is_stored,
     run_until_killed,
     run_until_stored,
     sink_process,
-    wait_for,
 )
-
-__all__ = ["broker", "name", "server"]
+from tests.servers import Servers, create_topics, wait_until
 
 STEPS = 30
 POINTS = [point for point in CrashPoint if point.value.startswith("sink.")]
@@ -52,48 +50,54 @@ class Published:
 
 
 @pytest.fixture(scope="module")
-def published(broker: str, server: Server) -> Published:
+def published(mock_broker: str, clickhouse_url: str) -> Published:
     """Everything is in the log; `expected` is what a sink that nobody disturbs stores of the same entries told once."""
     entries = {shard: Shard(shard).steps(STEPS, parts=1 + shard % 2) for shard in range(PARTITIONS)}
-    plain, repeated = Log(broker, "plain."), Log(broker, "repeated.")
+    name = f"t{uuid.uuid4().hex[:10]}"
+    plain, repeated = Log(mock_broker, f"{name}.plain."), Log(mock_broker, f"{name}.repeated.")
     for shard, told in entries.items():
         plain.publish(shard, told)
         repeated.publish(shard, told_again(told))
-    undisturbed = config(broker, "plain.", server.url, "undisturbed", block_rows=100_000)
+    undisturbed = config(mock_broker, plain.prefix, clickhouse_url, name, block_rows=100_000)
     count = sum(len(entry.transitions) for told in entries.values() for entry in told)
     run_until_stored(undisturbed, dict.fromkeys(range(PARTITIONS), STEPS), count)
     expected = contents(undisturbed.clickhouse)
     assert len(expected["transitions"]) == count
     assert len(expected["steps"]) == PARTITIONS * STEPS
-    return Published("repeated.", entries, expected)
+    return Published(repeated.prefix, entries, expected)
 
 
-def test_repeats_in_the_log_are_dropped(published: Published, broker: str, server: Server, name: str) -> None:
-    settings = config(broker, published.prefix, server.url, name)
+def test_repeats_in_the_log_are_dropped(published: Published, mock_broker: str, clickhouse_url: str, database: str) -> None:
+    settings = config(mock_broker, published.prefix, clickhouse_url, database)
     run_until_stored(settings, published.steps, published.transitions)
     assert contents(settings.clickhouse) == published.expected
 
 
 @pytest.mark.parametrize(("point", "nth"), [(point, nth) for point in POINTS for nth in (1, 2) if nth == 1 or point not in AT_START])
-def test_killed_at_a_crash_point(published: Published, broker: str, server: Server, name: str, point: CrashPoint, nth: int) -> None:
-    settings = config(broker, published.prefix, server.url, name)
+def test_killed_at_a_crash_point(
+    published: Published, mock_broker: str, clickhouse_url: str, database: str, point: CrashPoint, nth: int
+) -> None:
+    settings = config(mock_broker, published.prefix, clickhouse_url, database)
     assert run_until_killed(settings, point.value, nth)
     run_until_stored(settings, published.steps, published.transitions)
     assert contents(settings.clickhouse) == published.expected
 
 
 @pytest.mark.parametrize("nth", range(3, 11))
-def test_killed_between_any_two_tables(published: Published, broker: str, server: Server, name: str, nth: int) -> None:
-    settings = config(broker, published.prefix, server.url, name)
+def test_killed_between_any_two_tables(published: Published, mock_broker: str, clickhouse_url: str, database: str, nth: int) -> None:
+    settings = config(mock_broker, published.prefix, clickhouse_url, database)
     assert run_until_killed(settings, CrashPoint.SINK_AFTER_INSERT.value, nth)
     run_until_stored(settings, published.steps, published.transitions)
     assert contents(settings.clickhouse) == published.expected
 
 
-def test_killed_again_and_again_at_every_point(published: Published, broker: str, server: Server, name: str) -> None:
-    """Also while it settles what the one before left; the log grows meanwhile."""
-    settings = config(broker, name, server.url, name)
-    log = Log(broker, name)
+def test_killed_again_and_again_at_every_point(
+    published: Published, kafka: str, topic_prefix: str, clickhouse_url: str, database: str
+) -> None:
+    """Also while it settles what the one before left; on a real Kafka, the log growing meanwhile."""
+    settings = config(kafka, topic_prefix, clickhouse_url, database)
+    create_topics(kafka, [topic_prefix + topic for topic in TOPICS], PARTITIONS)
+    log = Log(kafka, topic_prefix)
     rounds = [(point, 1) for point in POINTS] + [(point, 2 if point is CrashPoint.SINK_AFTER_INSERT else 1) for point in POINTS]
     for i, (point, nth) in enumerate(rounds):
         for shard, told in published.entries.items():
@@ -103,8 +107,8 @@ def test_killed_again_and_again_at_every_point(published: Published, broker: str
     assert contents(settings.clickhouse) == published.expected
 
 
-def test_two_sinks_on_one_database(published: Published, broker: str, server: Server, name: str) -> None:
-    settings = config(broker, published.prefix, server.url, name, block_rows=100)
+def test_two_sinks_on_one_database(published: Published, mock_broker: str, clickhouse_url: str, database: str) -> None:
+    settings = config(mock_broker, published.prefix, clickhouse_url, database, block_rows=100)
     with sink_process(settings) as other:
         run_until_stored(settings, published.steps, published.transitions)
         assert other.poll() is None
@@ -113,8 +117,9 @@ def test_two_sinks_on_one_database(published: Published, broker: str, server: Se
     assert contents(settings.clickhouse) == published.expected
 
 
-def test_clickhouse_killed_and_started_again(published: Published, broker: str, server: Server, name: str) -> None:
-    settings = config(broker, published.prefix, server.url, name, block_rows=60)
+def test_clickhouse_killed_and_started_again(published: Published, mock_broker: str, servers: Servers) -> None:
+    server = servers.clickhouse()
+    settings = config(mock_broker, published.prefix, server.address, "own", block_rows=60)
     chance = random.Random(5)
     with sink_process(settings) as sink:
         for _ in range(4):
@@ -122,19 +127,19 @@ def test_clickhouse_killed_and_started_again(published: Published, broker: str, 
             server.kill()
             time.sleep(chance.uniform(0.1, 1.0))
             server.start()
-        wait_for(lambda: sink.poll() is not None or is_stored(settings.clickhouse, published.steps, published.transitions), "the sink")
+        wait_until(lambda: sink.poll() is not None or is_stored(settings.clickhouse, published.steps, published.transitions), "the sink")
         assert sink.poll() is None, sink.communicate()[1]
         sink.send_signal(signal.SIGTERM)
         assert sink.wait(10) == 0
     assert contents(settings.clickhouse) == published.expected
 
 
-def test_sigterm_ends_it_within_ten_seconds_even_if_clickhouse_hangs(published: Published, broker: str, server: Server, name: str) -> None:
-    settings = config(broker, published.prefix, server.url, name, block_rows=60)
+def test_sigterm_ends_it_within_ten_seconds_even_if_clickhouse_hangs(published: Published, mock_broker: str, servers: Servers) -> None:
+    server = servers.clickhouse()
+    settings = config(mock_broker, published.prefix, server.address, "own", block_rows=60)
     with sink_process(settings) as sink:
         time.sleep(2.0)
-        assert server.process is not None
-        server.process.send_signal(signal.SIGSTOP)
+        server.freeze()
         try:
             time.sleep(1.0)
             sink.send_signal(signal.SIGTERM)
@@ -142,6 +147,6 @@ def test_sigterm_ends_it_within_ten_seconds_even_if_clickhouse_hangs(published: 
         except subprocess.TimeoutExpired:
             pytest.fail("still running ten seconds after SIGTERM")
         finally:
-            server.process.send_signal(signal.SIGCONT)
+            server.thaw()
     run_until_stored(settings, published.steps, published.transitions)
     assert contents(settings.clickhouse) == published.expected

@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -44,7 +44,7 @@ def alive(pid: int) -> bool:
         return False
 
 
-async def eventually(holds: object, seconds: float = 10.0) -> None:
+async def eventually(holds: Callable[[], object], seconds: float = 10.0) -> None:
     await asyncio.to_thread(wait_until, holds, "the stack", seconds)
 
 
@@ -75,38 +75,52 @@ class TestRestart:
                 await eventually(lambda deaths=deaths: stack.restarts["worker-1"] == deaths and events[-1].kind == "ready")
 
     async def test_a_crash_loop_ends_the_run_and_quotes_the_log(self, tmp_path: Path) -> None:
-        with pytest.raises(ProcessLostError, match=r"worker-1 died 3 times within 60 s.*exit status 7(?s:.*)cannot go on"):
+        async def run() -> None:
             async with Stack(StackConfig(data=tmp_path, servers=NONE, crash_limit=3)) as stack:
                 await stack.start(script("sleep 0.2; echo cannot go on; exit 7"))
                 await stack.run_until_stopped()
 
+        with pytest.raises(ProcessLostError, match=r"worker-1 died 3 times within 60 s.*exit status 7(?s:.*)cannot go on"):
+            await run()
+
 
 class TestTheEndOfARun:
     async def test_the_death_of_the_in_memory_broker_ends_the_run(self, tmp_path: Path) -> None:
-        with pytest.raises(
-            ProcessLostError, match=r"broker-1 was killed by SIGKILL\. The in-memory broker keeps every topic in its own memory"
-        ):
-            async with Stack(StackConfig(data=tmp_path, servers=BROKER, topics=("in",))) as stack:
+        events: list[StackEvent] = []
+
+        async def run() -> None:
+            async with Stack(StackConfig(data=tmp_path, servers=BROKER, topics=("in",)), on_event=events.append) as stack:
                 stack.kill("broker")
                 await stack.run_until_stopped()
 
+        expected = r"broker-1 was killed by SIGKILL\. The in-memory broker keeps every topic in its own memory"
+        with pytest.raises(ProcessLostError, match=expected):
+            await run()
+        assert [event.kind for event in events] == ["starting", "ready", "lost"]
+
     async def test_a_failure_cancels_whatever_the_body_does(self, tmp_path: Path) -> None:
-        with pytest.raises(ProcessLostError):
+        async def run() -> None:
             async with Stack(StackConfig(data=tmp_path, servers=BROKER, topics=("in",))) as stack:
                 stack.kill("broker")
                 await asyncio.sleep(60)
+
+        with pytest.raises(ProcessLostError):
+            await run()
         task = asyncio.current_task()
         assert task is not None
         assert not task.cancelling()
 
     async def test_a_failure_explains_the_errors_it_causes(self, tmp_path: Path) -> None:
-        with pytest.raises(ProcessLostError) as caught:
+        async def run() -> None:
             async with Stack(StackConfig(data=tmp_path, servers=BROKER, topics=("in",))) as stack:
                 stack.kill("broker")
                 try:
                     await asyncio.sleep(60)
                 except asyncio.CancelledError:
                     raise ConnectionError("no broker") from None
+
+        with pytest.raises(ProcessLostError) as caught:
+            await run()
         assert isinstance(caught.value.__cause__, ConnectionError)
 
     @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
@@ -116,10 +130,13 @@ class TestTheEndOfARun:
             assert await stack.run_until_stopped() == signum
 
     async def test_a_signal_cancels_whatever_else_the_body_does(self, tmp_path: Path) -> None:
-        with pytest.raises(StackInterruptedError) as caught:
+        async def run() -> None:
             async with Stack(StackConfig(data=tmp_path, servers=NONE)):
                 asyncio.get_running_loop().call_later(0.1, os.kill, os.getpid(), signal.SIGINT)
                 await asyncio.sleep(60)
+
+        with pytest.raises(StackInterruptedError) as caught:
+            await run()
         assert caught.value.signum == signal.SIGINT
 
     async def test_what_was_started_last_is_stopped_first(self, tmp_path: Path) -> None:

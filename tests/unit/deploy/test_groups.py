@@ -57,7 +57,7 @@ class Room:
         followers = [self.sync(follower, link=number) for number, follower in enumerate(members[1:], 1)]
         await asyncio.sleep(0)
         await self.sync(members[0], {}, link=0)
-        assert all((await synced).code is Code.NONE for synced in followers)
+        assert {synced.code for synced in await asyncio.gather(*followers)} <= {Code.NONE}
         return members
 
 
@@ -80,6 +80,7 @@ async def test_the_first_member_leads_and_is_told_the_members() -> None:
 async def test_the_first_member_waits_for_others_for_the_initial_delay() -> None:
     room = Room()
     first, second = room.join(), room.join()
+    assert await waits(first)
     room.passes(INITIAL_DELAY * 0.9)
     assert await waits(first)
     room.passes(INITIAL_DELAY * 0.2)

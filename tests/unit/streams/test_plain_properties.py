@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from schemas.ladder import Ladder
 from schemas.touchpoint import RELATIONS, Tick, Touchpoint
 from streams.plain import PlainFold, PlainTransition
-from streams.plain_evidence import event_digest
 from tests.golden.cases import ladder_named
 from tests.golden.engine import Event, Sweep
 from tests.unit.streams.oracle import figures_of, layer_of
@@ -148,14 +147,16 @@ def test_events_in_order_of_time_give_the_true_history(ladder: Ladder, records: 
 @given(ladders(), consistent_records())
 def test_first_and_last_touch_are_the_earliest_and_latest_that_take_nothing_back(ladder: Ladder, records: Records) -> None:
     fold, _ = _run(ladder, records)
-    touches: dict[User, list[tuple[int, bytes]]] = defaultdict(list)
+    touches: dict[User, list[tuple[int, tuple[str, ...]]]] = defaultdict(list)
     for t in _touchpoints(records):
         if t.type != "refund" and RELATIONS.get(t.type, ("", True))[1]:
-            touches[t.brand, t.user_id].append((_at(t), event_digest(t.event_id)))
+            labels = tuple(label or "" for label in (t.channel, t.campaign_id, t.store_id, t.guide_id))
+            touches[t.brand, t.user_id].append((_at(t), labels))
     for key, user in fold.users.items():
         first, last = user.evidence.first_touch, user.evidence.last_touch
-        assert ((first.at, first.digest) if first else None) == min(touches[key], default=None)
-        assert ((last.at, last.digest) if last else None) == max(touches[key], default=None)
+        earliest = min(((at, labels[:2]) for at, labels in touches[key]), default=None)
+        assert ((first.at, first.labels[:2]) if first else None) == earliest
+        assert ((last.at, last.labels) if last else None) == max(touches[key], default=None)
 
 
 @given(ladders(), consistent_records())

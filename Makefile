@@ -1,0 +1,48 @@
+# `make` or `make help` lists what there is. Everything stays in this folder: the environment in .venv, nothing system-wide but
+# what `make test` says that it installs.
+
+PYTHON ?= python3
+BIN := .venv/bin
+PACKAGE := .[embedded,data,dev]
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test lint bench lock clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+install: .venv/installed ## the rflow command in .venv, with pip alone
+
+demo: install ## a year of real shopping through the whole system on this machine, about a minute
+	$(BIN)/rflow demo
+
+test: install ## the whole suite, on real servers; ARGS="-k sink" runs a part
+	$(BIN)/python -m tests.prerequisites
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: install ## what must hold of every line: ruff, its format, mypy --strict
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: install ## how fast it is on this machine
+	$(BIN)/python -m bench $(ARGS)
+
+lock: ## write constraints.txt anew, with the newest versions pyproject.toml allows
+	rm -rf .venv/lock && $(PYTHON) -m venv .venv/lock
+	.venv/lock/bin/python -m pip install --quiet '$(PACKAGE)'
+	head -1 constraints.txt > .venv/lock/constraints.txt
+	.venv/lock/bin/python -m pip freeze --exclude rflow >> .venv/lock/constraints.txt
+	mv .venv/lock/constraints.txt constraints.txt && rm -rf .venv/lock
+
+clean: ## remove all that was made: .venv, caches, built packages
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The build's own packages come first, so that they too are the pinned ones.
+.venv/installed: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "rflow needs Python 3.11 or later: make PYTHON=python3.x")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet -c constraints.txt hatchling editables
+	$(BIN)/python -m pip install --quiet -c constraints.txt --no-build-isolation -e '$(PACKAGE)'
+	@touch $@

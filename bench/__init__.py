@@ -1,0 +1,1 @@
+"""What rflow costs: throughput, memory, latency and scaling, measured on real Kafka and Redis."""

@@ -1,0 +1,132 @@
+"""Every case of every decision, as a table."""
+
+from __future__ import annotations
+
+import pytest
+
+from sinks.decision import (
+    Agreement,
+    Log,
+    Mark,
+    Opening,
+    Settling,
+    Stream,
+    Verdict,
+    agreement,
+    judge,
+    log_state,
+    opening,
+    settling,
+)
+
+NONE = Mark()
+WHOLE = Mark(offset=9, version=5, index=2, whole=True)
+PART = Mark(offset=9, version=5, index=2, whole=False)
+
+
+@pytest.mark.parametrize(
+    ("seen", "version", "index", "verdict"),
+    [
+        (NONE, 0, 0, Verdict.NEW),
+        (NONE, 1, 0, Verdict.NEW),
+        (NONE, 2, 0, Verdict.GAP),
+        (NONE, 1, 1, Verdict.GAP),
+        (WHOLE, 5, 2, Verdict.REPEATED),
+        (WHOLE, 5, 0, Verdict.REPEATED),
+        (WHOLE, 4, 9, Verdict.REPEATED),
+        (WHOLE, 0, 0, Verdict.REPEATED),
+        (WHOLE, 5, 3, Verdict.GAP),
+        (WHOLE, 6, 0, Verdict.NEW),
+        (WHOLE, 6, 1, Verdict.GAP),
+        (WHOLE, 7, 0, Verdict.GAP),
+        (PART, 5, 2, Verdict.REPEATED),
+        (PART, 5, 3, Verdict.NEW),
+        (PART, 5, 4, Verdict.GAP),
+        (PART, 6, 0, Verdict.GAP),
+        (PART, 7, 0, Verdict.GAP),
+    ],
+)
+def test_every_step_has_a_rollup_and_every_rollup_its_parts(seen: Mark, version: int, index: int, verdict: Verdict) -> None:
+    assert judge(Stream.ROLLUPS, seen, version, index) is verdict
+
+
+@pytest.mark.parametrize(
+    ("seen", "version", "index", "verdict"),
+    [
+        (NONE, 0, 0, Verdict.NEW),
+        (NONE, 7, 0, Verdict.NEW),
+        (NONE, 7, 1, Verdict.GAP),
+        (WHOLE, 5, 2, Verdict.REPEATED),
+        (WHOLE, 4, 9, Verdict.REPEATED),
+        (WHOLE, 5, 3, Verdict.NEW),
+        (WHOLE, 5, 4, Verdict.GAP),
+        (WHOLE, 6, 0, Verdict.NEW),
+        (WHOLE, 60, 0, Verdict.NEW),
+        (WHOLE, 6, 1, Verdict.GAP),
+    ],
+)
+def test_a_step_need_not_have_transitions_but_lacks_none_of_those_it_has(seen: Mark, version: int, index: int, verdict: Verdict) -> None:
+    assert judge(Stream.TRANSITIONS, seen, version, index) is verdict
+
+
+@pytest.mark.parametrize("seen", [NONE, WHOLE, PART])
+def test_spend_is_told_by_its_offset_alone(seen: Mark) -> None:
+    assert judge(Stream.SPEND, seen, 0, 0) is Verdict.NEW
+
+
+@pytest.mark.parametrize(
+    ("wanted", "begins", "ends", "state"),
+    [
+        (0, 0, 0, Log.FITS),
+        (0, 0, 5, Log.FITS),
+        (5, 0, 5, Log.FITS),
+        (5, 5, 5, Log.FITS),
+        (4, 5, 9, Log.GAP),
+        (0, 5, 9, Log.GAP),
+        (6, 0, 5, Log.STALE),
+        (1, 0, 0, Log.STALE),
+    ],
+)
+def test_log_state(wanted: int, begins: int, ends: int, state: Log) -> None:
+    assert log_state(wanted, begins, ends) is state
+
+
+@pytest.mark.parametrize(
+    ("last", "done", "expected"),
+    [
+        (0, False, Opening.FRESH),
+        (0, True, Opening.FRESH),
+        (7, True, Opening.DONE),
+        (7, False, Opening.DOUBTFUL),
+    ],
+)
+def test_opening(last: int, done: bool, expected: Opening) -> None:
+    assert opening(last, done) is expected
+
+
+@pytest.mark.parametrize(
+    ("last", "done", "author", "expected"),
+    [
+        (7, False, "me", Agreement.OURS),
+        (7, False, "other", Agreement.THEIRS),
+        (7, True, "me", Agreement.OVERTAKEN),
+        (7, True, "other", Agreement.OVERTAKEN),
+        (7, True, None, Agreement.OVERTAKEN),
+        (7, False, None, Agreement.LOST),
+        (6, True, "me", Agreement.LOST),
+        (6, True, "other", Agreement.LOST),
+        (0, False, None, Agreement.LOST),
+        (8, False, "me", Agreement.OVERTAKEN),
+        (8, False, "other", Agreement.OVERTAKEN),
+        (8, True, "other", Agreement.OVERTAKEN),
+    ],
+)
+def test_agreement_on_block_7(last: int, done: bool, author: str | None, expected: Agreement) -> None:
+    assert agreement(7, "me", last, done, author) is expected
+
+
+@pytest.mark.parametrize(
+    ("highest", "expected"), [(0, Settling.MISSING), (6, Settling.MISSING), (7, Settling.STORED), (8, Settling.STORED)]
+)
+def test_settling_of_block_7(highest: int, expected: Settling) -> None:
+    assert settling(7, highest) is expected

@@ -1,0 +1,178 @@
+"""Records become rows in the order of their table's columns; what cannot be read is told."""
+
+from __future__ import annotations
+
+import json
+from datetime import date
+from typing import Any
+
+import msgspec
+import pytest
+
+from schemas.ladder_file import load_ladder
+from schemas.rollup import NewUsers, OrderRow, Rollup, TouchCount, TouchPlace
+from sinks.blocks import TableBlock, fill
+from sinks.decision import Stream
+from sinks.rows import BadRecord, Decoder, Record
+from sinks.tables import FLOW_MINUTES, NEW_USERS, ORDERS, SHARDS, SPEND, STEPS, TABLES, TOUCH_MINUTES, TRANSITIONS
+
+DECODER = Decoder(load_ladder("5r"))
+TRANSITION: dict[str, Any] = {
+    "id": "3:1042:7",
+    "shard": 3,
+    "version": 1042,
+    "index": 7,
+    "brand": "acme",
+    "user_id": "u000123",
+    "seq": 4,
+    "from": "R1",
+    "to": "R3",
+    "direction": "forward",
+    "kind": "advance",
+    "occurred_at": "2026-11-11T00:00:03.120Z",
+    "effective_at": "2026-11-11T00:00:03.121Z",
+    "detected_at": "2026-11-11T00:00:04.000Z",
+    "late": False,
+    "dwell_ms": 86_400_000,
+    "ladder": "5r@1",
+    "cause": {"event_id": "e", "type": "group_join", "topic": "touchpoints.membership", "partition": 3, "offset": 991},
+    "touch": {"channel": "wecom", "campaign_id": None, "store_id": "sh-017", "guide_id": None},
+    "first_touch": {"channel": "douyin", "campaign_id": "d11", "at": "1970-01-01T00:00:01.000Z"},
+    "added_later": True,
+}
+SPENT = {"spend_id": "s1", "brand": "acme", "day": "2026-11-11", "channel": "douyin", "amount": 5, "currency": "CNY"}
+
+
+def rollup(version: int = 8, index: int = 0, *, last: bool = True) -> bytes:
+    return msgspec.json.encode(
+        Rollup(
+            shard=3,
+            version=version,
+            index=index,
+            last=last,
+            ladder="5r@1",
+            detected_at=5,
+            watermark=None,
+            swept_to=60_000,
+            touches=[TouchCount(60_000, "acme", "like", None, "c", None, "R0", 2, [2**53 - 1, 7])],
+            new_users=[NewUsers(0, "acme", 2)],
+            orders=[
+                OrderRow(
+                    event_id="e1",
+                    type="purchase",
+                    brand="acme",
+                    user_id="u",
+                    order_id="o",
+                    occurred_at=6,
+                    amount=100,
+                    refunded=0,
+                    currency="CNY",
+                    layer_before="R1",
+                    first_seen=1,
+                    store_id="s",
+                    first_touch=TouchPlace(at=1, channel="douyin"),
+                )
+            ],
+            offsets={"touchpoints.order": 4},
+            applied=1,
+            duplicates=2,
+            late=3,
+            dead_letters={"future": 4},
+            forwarded=5,
+            ticks=6,
+        )
+    )
+
+
+def decode(stream: Stream, value: bytes, partition: int = 3, offset: int = 9) -> Record:
+    return DECODER.decode(stream, partition, offset, value)
+
+
+def named(block: TableBlock, row: int = 0) -> dict[str, Any]:
+    return {name: column[row] for name, column in zip(block.table.column_names, block.columns, strict=True)}
+
+
+def by_table(block: int, *records: Record) -> dict[str, TableBlock]:
+    return {table_block.table.name: table_block for table_block in fill(block, records)}
+
+
+def test_a_transition_fills_its_table_and_the_flows() -> None:
+    record = decode(Stream.TRANSITIONS, json.dumps(TRANSITION).encode())
+    assert (record.offset, record.version, record.index, record.size) == (9, 1042, 7, 1)
+    tables = by_table(12, record)
+    assert list(tables) == [TRANSITIONS.name, FLOW_MINUTES.name]
+    row = named(tables[TRANSITIONS.name])
+    assert row["block"] == 12
+    assert (row["from_layer"], row["to_layer"], row["kind"], row["seq"]) == ("R1", "R3", "advance", 4)
+    assert (row["occurred_at"], row["effective_at"]) == (1_794_355_203_120, 1_794_355_203_121)
+    assert (row["channel"], row["campaign_id"], row["store_id"], row["cause_at"]) == ("wecom", "", "sh-017", None)
+    assert (row["first_touch_at"], row["first_channel"], row["cause_offset"]) == (1000, "douyin", 991)
+    flow = named(tables[FLOW_MINUTES.name])
+    assert flow == {name: row[name] for name in FLOW_MINUTES.column_names}
+
+
+def test_a_rollup_fills_its_tables() -> None:
+    tables = by_table(1, decode(Stream.ROLLUPS, rollup()))
+    assert list(tables) == [NEW_USERS.name, TOUCH_MINUTES.name, ORDERS.name, STEPS.name, SHARDS.name]
+    touch = named(tables[TOUCH_MINUTES.name])
+    assert (touch["channel"], touch["campaign_id"], touch["touchpoints"], touch["users"]) == ("", "c", 2, [2**53 - 1, 7])
+    order = named(tables[ORDERS.name])
+    assert (order["shard"], order["version"], order["order_id"], order["store_id"]) == (3, 8, "o", "s")
+    assert (order["first_touch_at"], order["first_channel"], order["last_touch_at"], order["last_channel"]) == (1, "douyin", None, "")
+    step = named(tables[STEPS.name])
+    assert (step["watermark"], step["swept_to"], step["dead_letters"], step["ticks"]) == (None, 60_000, {"future": 4}, 6)
+    assert named(tables[SHARDS.name]) == {"block": 1, "shard": 3, "version": 8, "watermark": 0, "swept_to": 60_000}
+
+
+def test_counts_that_are_no_rows_come_with_the_last_part() -> None:
+    part, last = decode(Stream.ROLLUPS, rollup(index=0, last=False)), decode(Stream.ROLLUPS, rollup(index=1))
+    assert STEPS.name not in part.rows
+    assert not part.whole
+    assert by_table(1, part, last)[STEPS.name].rows == 1
+
+
+def test_a_shard_is_as_far_as_its_last_step() -> None:
+    shards = by_table(1, decode(Stream.ROLLUPS, rollup(8)), decode(Stream.ROLLUPS, rollup(9)))[SHARDS.name]
+    assert (shards.rows, named(shards)["version"]) == (1, 9)
+
+
+def test_a_day_of_spend_begins_in_the_brands_time_zone() -> None:
+    block = by_table(2, decode(Stream.SPEND, json.dumps(SPENT).encode()), decode(Stream.SPEND, json.dumps(SPENT).encode()))[SPEND.name]
+    row = named(block)
+    assert (row["day"], row["begins_at"]) == (date(2026, 11, 11), 1_794_326_400_000)
+    assert (row["channel"], row["campaign_id"]) == ("douyin", "")
+    assert row["revision"] < named(block, 1)["revision"] < 3 << 20
+
+
+@pytest.mark.parametrize(
+    ("stream", "value", "reason"),
+    [
+        (Stream.ROLLUPS, b"", "truncated"),
+        (Stream.ROLLUPS, b"{}", "missing required field"),
+        (Stream.TRANSITIONS, b"\xff", "malformed"),
+        (Stream.TRANSITIONS, json.dumps({**TRANSITION, "shard": 2}).encode(), "shard 3"),
+        (Stream.TRANSITIONS, json.dumps({**TRANSITION, "effective_at": "yesterday"}).encode(), "Invalid isoformat"),
+        (Stream.TRANSITIONS, json.dumps({**TRANSITION, "effective_at": "2026-11-11T00:00:00"}).encode(), "offset"),
+        (Stream.SPEND, json.dumps({**SPENT, "day": "2026-02-30"}).encode(), "day"),
+        (Stream.SPEND, json.dumps({**SPENT, "day": "1969-12-31"}).encode(), "1970"),
+        (Stream.SPEND, json.dumps({**SPENT, "day": "2300-01-01"}).encode(), "2299"),
+        (Stream.SPEND, json.dumps({**SPENT, "amount": -1}).encode(), "amount"),
+        (Stream.SPEND, b'{"x":' + b"[" * 100_000, "recursion"),
+        (Stream.SPEND, json.dumps({**SPENT, "day": "0001-01-01"}).encode(), "1970"),
+    ],
+)
+def test_what_cannot_be_read_is_told(stream: Stream, value: bytes, reason: str) -> None:
+    with pytest.raises(BadRecord, match=reason):
+        decode(stream, value)
+
+
+def test_tokens_are_unique_to_table_block_and_attempt() -> None:
+    blocks = [*fill(1, [decode(Stream.ROLLUPS, rollup())]), *fill(2, [decode(Stream.ROLLUPS, rollup())])]
+    tokens = [block.token(number, attempt) for block in blocks for number in (1, 2) for attempt in (1, 2)]
+    assert len(set(tokens)) == len({block.table for block in blocks}) * 4
+
+
+def test_columns_and_types_of_every_table_agree() -> None:
+    for table in TABLES:
+        assert len(table.column_names) == len(table.column_types)
+        assert len(set(table.column_names)) == len(table.column_names)
