@@ -6,6 +6,7 @@ in Redis, and Kafka's committed offset is kept only for lag tools.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
