@@ -20,8 +20,8 @@ class StagedLog(KafkaLog):
     """A KafkaLog whose records are seen when `commit` says so; `begin` comes before the first."""
 
     def __init__(self, bootstrap: str, prefix: str) -> None:
-        # Fifteen minutes are the most a broker allows by default.
-        settings = {"transactional.id": f"{prefix}backlog", "transaction.timeout.ms": 900_000}
+        # Fifteen minutes are the most a broker allows by default. That its coordinator is not up yet is not worth a line.
+        settings = {"transactional.id": f"{prefix}backlog", "transaction.timeout.ms": 900_000, "log_level": 3}
         super().__init__(bootstrap, prefix=prefix, settings=settings)
 
     async def begin(self) -> None:
@@ -34,6 +34,11 @@ class StagedLog(KafkaLog):
         began = time.monotonic()
         await asyncio.to_thread(self._producer.commit_transaction, _TIMEOUT_S)
         return began
+
+
+def open_log(bootstrap: str, prefix: str) -> KafkaLog:
+    """A log that is seen at once. librdkafka tells errors alone."""
+    return KafkaLog(bootstrap, prefix=prefix, settings={"log_level": 3})
 
 
 async def produce(log: KafkaLog, events: Iterable[Event]) -> int:
@@ -51,6 +56,6 @@ async def produce(log: KafkaLog, events: Iterable[Event]) -> int:
 
 async def produce_at_once(bootstrap: str, prefix: str, events: Iterable[Event]) -> dict[Log, int]:
     """Produces events that are seen at once; the logs' ends."""
-    with KafkaLog(bootstrap, prefix=prefix) as log:
+    with open_log(bootstrap, prefix) as log:
         await produce(log, events)
         return dict(log.ends)

@@ -50,7 +50,8 @@ class Meter:
 
         @functools.wraps(inner)
         async def metered(*args: Any, **kwargs: Any) -> T:
-            return await _Resumed(self, phase, inner(*args, **kwargs))
+            result: T = await _Resumed(self, phase, inner(*args, **kwargs))
+            return result
 
         return metered
 
@@ -75,7 +76,7 @@ class _Resumed:
                 self._meter.seconds[self._phase] += time.thread_time() - began
             try:
                 sent = yield waits_for
-            except BaseException as error:  # noqa: BLE001 - cancellations, too, are the inner coroutine's to handle
+            except BaseException as error:  # cancellations, too, are the inner coroutine's to handle
                 step = functools.partial(self._inner.throw, error)
             else:
                 step = functools.partial(self._inner.send, sent)

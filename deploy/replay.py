@@ -26,6 +26,8 @@ from sources.source import Source
 from warroom.star import Star
 
 MOCK_IN_FLIGHT = 1_000_000
+MOCK_RETAIN = 256 << 20
+"""How much of each partition the in-memory broker keeps at most: the recomputation reads the whole source back from it."""
 KAFKA_IN_FLIGHT = 8_000_000
 
 
@@ -65,7 +67,8 @@ async def run_replay(source: Source, plan: ReplayPlan, base: Settings, watch: Wa
     Raises StackError, SourceError, RflowError and what the servers' clients raise.
     """
     watch.on_stage("starting the stack")
-    async with Stack(stack_config(plan.data, base, plan.broker, plan.workers), watch.on_event) as stack:
+    config = stack_config(plan.data, base, plan.broker, plan.workers, retain_bytes=MOCK_RETAIN)
+    async with Stack(config, watch.on_event) as stack:
         assert stack.endpoints is not None
         settings = settings_on(stack.endpoints, base, clock="event", intake="strict", sink_linger=0.2)
         await start_processes(stack, settings, plan.workers)

@@ -27,7 +27,7 @@ def stack_config(data: Path, settings: Settings, broker: Broker, workers: int, *
         broker=broker,
         partitions=settings.partitions,
         topics=tuple(settings.topic_prefix + name for name in load_topics()),
-        groups=(settings.group,),
+        groups=(settings.group, f"{settings.group}-sink"),
         group_delay=1.0 if workers > 1 else 0.0,
         **given,
     )

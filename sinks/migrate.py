@@ -116,7 +116,7 @@ def _tell_ladder(client: Client, ladder: Ladder) -> None:
     told = [(ladder.id, i, layer.id, layer.name) for i, layer in enumerate(ladder.layers)]
     rows = client.query(
         "SELECT ladder, position, layer, names FROM layers FINAL"
-        " WHERE ladder = (SELECT argMax(ladder, installed_at) FROM layers) ORDER BY position"
+        " WHERE installed_at = (SELECT max(installed_at) FROM layers) ORDER BY position"
     ).result_rows
     if [tuple(row) for row in rows] == told:
         return

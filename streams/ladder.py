@@ -11,7 +11,8 @@ from schemas.ladder import Evidence, Ladder
 from schemas.times import DAY_MS
 from schemas.touchpoint import CATALOGUE, PURCHASE, RELATIONS, Kind
 from streams.calendar import Calendar
-from streams.predicate import Need, Until, layer_until
+from streams.predicate import NEVER, Need, Until, layer_until
+from streams.state import State
 
 RELATION_KINDS: tuple[str, ...] = tuple(dict.fromkeys(kind for kind, _ in RELATIONS.values()))
 """Kinds of relation, numbered as states hold them: only ever append."""
@@ -63,7 +64,8 @@ class Brand:
             )
             for conditions in ladder.conditions(name)
         )
-        self.until: tuple[Until, ...] = tuple(layer_until(needs) for needs in self.needs)
+        # A layer without conditions, such as a brand can take from the ladder, never holds; nobody asks about the lowest.
+        self.until: tuple[Until, ...] = tuple(layer_until(needs) if needs else _never for needs in self.needs)
         """per layer, until when a user's evidence carries it"""
         self.keep = tuple(
             max((need.at_least for needs in self.needs for need in needs if need.slot == s), default=1) for s in range(len(slots))
@@ -119,6 +121,10 @@ class Rules:
     def _calendar(self, name: str) -> Calendar:
         zone, turn = self.ladder.calendar(name)
         return self._calendars.setdefault((zone, turn), Calendar(zone, turn))
+
+
+def _never(_: State) -> int:
+    return NEVER
 
 
 def _rule(ladder: Ladder, name: str, kind: Kind) -> Rule:

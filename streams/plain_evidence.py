@@ -69,8 +69,7 @@ class PlainTouch(Struct, frozen=True):
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """What decides between touches of one instant: the first is the one whose channel and campaign sort first, the last the one whose
-        labels sort last."""
+        """What decides between touches of one instant: the first is the one whose labels sort first, the last whose labels sort last."""
         return tuple(label or "" for label in (self.channel, self.campaign, self.store, self.guide))
 
 
@@ -136,7 +135,7 @@ class PlainEvidence:
 
     def _add_touch(self, record: Touchpoint, at: int) -> None:
         touch = PlainTouch(at, record.channel, record.campaign_id, record.store_id, record.guide_id)
-        if self.first_touch is None or (at, touch.labels[:2]) < (self.first_touch.at, self.first_touch.labels[:2]):
+        if self.first_touch is None or (at, touch.labels) < (self.first_touch.at, self.first_touch.labels):
             self.first_touch = touch
         if self.last_touch is None or (at, touch.labels) > (self.last_touch.at, self.last_touch.labels):
             self.last_touch = touch
@@ -170,7 +169,7 @@ def millis(at: int | datetime) -> int:
 
 
 def event_digest(event_id: str) -> bytes:
-    """The 8 bytes, big-endian, that stand for an event id and break ties of time."""
+    """The 8 bytes that stand for an event id."""
     return xxh3_64_digest(event_id.encode())
 
 

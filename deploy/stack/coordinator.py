@@ -50,7 +50,6 @@ class Coordinator:
         self._behind = (host, int(port))
         self._initial_delay = initial_delay
         self._groups: dict[str, Group] = {}
-        self._links: set[asyncio.Task[None]] = set()
         self._handlers: dict[int, Callable[[Request, Link], Awaitable[Encoder]]] = {
             OFFSET_COMMIT: self._commit,
             OFFSET_FETCH: self._fetch,
@@ -74,7 +73,6 @@ class Coordinator:
         link = Link(reader, writer, behind)
         requests: asyncio.Queue[bytes] = asyncio.Queue()
         answering = asyncio.create_task(self._answer_all(link, requests))
-        self._links.add(answering)
         try:
             # Read ahead of the answers: a member that waits to join must be seen to hang up.
             while (frame := await read_frame(reader)) is not None and not answering.done():
@@ -85,7 +83,6 @@ class Coordinator:
             answering.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await answering
-            self._links.discard(answering)
             for group in self._groups.values():
                 group.link_lost(link.id)
             for open_writer in (writer, behind[1]):
@@ -104,7 +101,8 @@ class Coordinator:
             _log.warning("connection dropped: %s", error)
         except ConnectionError:
             pass
-        link.writer.close()  # the reader then sees the end, too
+        finally:
+            link.writer.close()  # the reader then sees the end, too
 
     async def _answer(self, frame: bytes, link: Link) -> bytes | None:
         request = parse_request(frame)

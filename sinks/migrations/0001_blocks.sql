@@ -50,5 +50,5 @@ ORDER BY (ladder, position);
 CREATE VIEW IF NOT EXISTS {database}.current_layers AS
 SELECT position, layer, names
 FROM {database}.layers FINAL
-WHERE ladder = (SELECT argMax(ladder, installed_at) FROM {database}.layers)
+WHERE installed_at = (SELECT max(installed_at) FROM {database}.layers)
 ORDER BY position;

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import clickhouse_connect
@@ -42,7 +43,7 @@ class Log:
         self.prefix = prefix
         self._producer = Producer({"bootstrap.servers": bootstrap, "enable.idempotence": True, "log_level": 0})
         for topic in TOPICS:
-            wait_until(lambda topic=topic: self._exists(topic), topic)
+            wait_until(partial(self._exists, topic), topic)
 
     def _exists(self, topic: str) -> bool:
         name = f"{self.prefix}{topic}"
@@ -134,7 +135,7 @@ def is_stored(clickhouse: ClickHouse, steps: dict[int, int], transitions: int) -
         )
     except Exception:
         return False
-    return all(shards.get(shard) == version for shard, version in steps.items()) and count >= transitions and not is_open[0][0]
+    return all(shards.get(shard, 0) >= version for shard, version in steps.items()) and count >= transitions and not is_open[0][0]
 
 
 def query(clickhouse: ClickHouse, text: str) -> list[tuple[Any, ...]]:

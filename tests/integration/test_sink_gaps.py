@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
@@ -21,7 +21,7 @@ from tests.integration.sink_world import PARTITIONS, TOPICS, Log, config, is_sto
 from tests.servers import Servers, create_topics, wait_until
 
 LADDER = load_ladder("5r")
-BROKEN = {
+BROKEN: dict[str, Callable[[list[Entry]], list[Entry]]] = {
     "a step": lambda entries: [*entries[:3], *entries[4:]],
     "the first step": lambda entries: entries[1:],
     "the last part of a rollup": lambda entries: [*entries[:3], Entry(entries[3].transitions, entries[3].rollups[:1]), *entries[4:]],
@@ -66,7 +66,7 @@ def test_it_goes_on_behind_the_gap_if_told_to(what: str, mock_broker: str, topic
 
 
 def _gaps() -> float:
-    return sum(metrics.SINK_GAPS.labels(stream=stream)._value.get() for stream in ("rollups", "transitions"))
+    return float(sum(metrics.SINK_GAPS.labels(stream=stream)._value.get() for stream in ("rollups", "transitions")))
 
 
 def test_records_deleted_before_they_were_stored(kafka: str, topic_prefix: str, clickhouse_url: str, database: str) -> None:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -70,9 +71,13 @@ class TestRestart:
         events: list[StackEvent] = []
         async with Stack(StackConfig(data=tmp_path, servers=NONE, crash_limit=2), on_event=events.append) as stack:
             await stack.start(sleeper())
+
+            def back_after(deaths: int) -> bool:
+                return stack.restarts["worker-1"] == deaths and events[-1].kind == "ready"
+
             for deaths in range(1, 5):
                 stack.kill("worker")
-                await eventually(lambda deaths=deaths: stack.restarts["worker-1"] == deaths and events[-1].kind == "ready")
+                await eventually(partial(back_after, deaths))
 
     async def test_a_crash_loop_ends_the_run_and_quotes_the_log(self, tmp_path: Path) -> None:
         async def run() -> None:

@@ -42,7 +42,7 @@ EXAMPLE_HOST = re.compile(r"(.*\.)?example(\.com|\.org|\.net)?|[a-z]+")
 
 ADDRESS = re.compile(r"https?://(?:[^/\s@\"'<>]*@)?([A-Za-z0-9.-]*[A-Za-z0-9])")
 REGISTRY_OPTIONS = re.compile(
-    r"--?(?:extra-)?index[-]url|--find[-]links|--trusted[-]host|PIP_(?:EXTRA_)?INDEX|<repositor(?:y|ies)>|<mirror>"
+    r"--?(?:extra-)?index[-]url|--find[-]links|--trusted[-]host|PIP_(?:EXTRA_)?INDEX|<repositor(?:y|ies)>|<mirror[>]"
 )
 MACHINE_PATH = re.compile(r"(?<![\w.$}~-])/(?:home|Users|root|work|mnt)/[\w.-]+")
 
