@@ -125,9 +125,9 @@ def _rates(found: Throughput) -> Sheet:
         "CPU µs an event": lambda kind: _spread([run.cpu_us for run in kind.runs], ",.2f"),
     }
     note = (
-        f"Median (least to most). {sizes.users:,} users with state, {sizes.events:,} events of {found.event_bytes:.0f} bytes; idiomatic Faust "
-        f"{sizes.idiomatic_events:,} of them, after {sizes.warm_up:,} to warm up. The worker has one core, Kafka and Redis the other. "
-        "CPU is the worker process's own, all its threads."
+        f"Median (least to most). {sizes.users:,} users with state, {sizes.events:,} events of {found.event_bytes:.0f} bytes; idiomatic "
+        f"Faust {sizes.idiomatic_events:,} of them, after {sizes.warm_up:,} to warm up. The worker has one core, Kafka and Redis "
+        "the other. CPU is the worker process's own, all its threads."
     )
     return _sheet("Throughput on one core", columns, _kinds(found), note)
 
@@ -224,8 +224,9 @@ def _scaling(found: Scaling) -> Sheet:
         "cores busy": lambda sharing: f"{sharing.busy_share:.0%}",
     }
     note = (
-        f"Two workers are {found.ratio:.2f} times as fast as one. With every core busy all the time they would be {found.most_possible:.2f} "
-        "times as fast: the time that one worker took, over the CPU that two took, Kafka's and Redis' included, spread over the cores."
+        f"Two workers are {found.ratio:.2f} times as fast as one. With every core busy all the time they would be "
+        f"{found.most_possible:.2f} times as fast: the time that one worker took, over the CPU that two took, Kafka's and Redis' "
+        "included, spread over the cores."
     )
     return _sheet("Two workers against one", columns, [found.one, found.two], note)
 

@@ -65,7 +65,7 @@ class Ladder(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     time_zone: str = "Asia/Shanghai"
     turn: TurnTime = "04:00"
     currency: Currency = "CNY"
-    evidence: dict[str, Evidence]
+    evidence: dict[Name, Evidence]
     layers: tuple[Layer, ...]
     channels: dict[str, Channel] = {}
     brands: dict[str, BrandOverride] = {}

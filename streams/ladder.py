@@ -81,6 +81,10 @@ class Brand:
         """above[slot][layer]: the layers above `layer` that evidence in `slot` can lead to, highest first"""
 
 
+MAX_BRANDS = 4_096
+"""Rule books kept: a producer that invents brands costs time, not memory."""
+
+
 class Brands(dict[str, Brand]):
     """The rule book of each brand by name, made at its first use."""
 
@@ -89,6 +93,8 @@ class Brands(dict[str, Brand]):
         self._make = make
 
     def __missing__(self, name: str) -> Brand:
+        if len(self) >= MAX_BRANDS:
+            self.clear()
         brand = self[name] = self._make(name)
         return brand
 

@@ -166,9 +166,14 @@ class Deployment:
         return self.settings.topic_prefix + name
 
     def create_topics(self) -> Self:
-        """Create all topics (on a real Kafka; the in-memory broker makes them when they are used)."""
-        for name, topic in load_topics().items():
-            create_topics(self.bootstrap, [self.topic(name)], self.settings.partitions, topic.config())
+        """Create all topics: on a real Kafka as they are to be, on the in-memory broker by asking for them."""
+        if self.settings.topic_ids:
+            for name, topic in load_topics().items():
+                create_topics(self.bootstrap, [self.topic(name)], self.settings.partitions, topic.config())
+        else:
+            client = Producer({"bootstrap.servers": self.bootstrap})
+            for name in load_topics():
+                client.list_topics(self.topic(name), timeout=10)
         return self
 
     def start(self, **given: Any) -> Worker:

@@ -121,9 +121,8 @@ def assert_equal(found: Ended, expected: Ended) -> None:
 
 def new_deployment(folder: Path, mock_broker: str, redis_url: str) -> Deployment:
     name = uuid.uuid4().hex[:10]
-    return Deployment(
-        folder, mock_broker, redis_url, f"c{name}.", f"c{name}", intake="strict", clock="event", topic_ids=False, ladder="5r"
-    )
+    given = {"intake": "strict", "clock": "event", "topic_ids": False}
+    return Deployment(folder, mock_broker, redis_url, f"c{name}.", f"c{name}", **given).create_topics()
 
 
 def replayed(deployment: Deployment) -> Replayed:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from datetime import datetime
+from typing import Literal, cast
 
 import msgspec
 
@@ -156,7 +157,7 @@ def plain(t: Transition) -> PlainTransition:
         seq=t.seq,
         from_=t.from_,
         to=t.to,
-        kind=t.kind.value,
+        kind=cast(Literal["advance", "retract", "decay"], t.kind.value),
         occurred_at=occurred,
         effective_at=effective,
         late=t.late,
