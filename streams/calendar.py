@@ -25,9 +25,10 @@ class Calendar:
         return self._last
 
     def _around(self, at: int) -> tuple[int, int]:
+        # Two days back: a zone may have skipped one (Pacific/Apia on 30 December 2011).
         day = datetime.fromtimestamp(at // 1000, UTC).astimezone(self._zone).date()
         turns = sorted(
-            from_datetime(datetime.combine(day + timedelta(days=d), self._turn, self._zone).astimezone(UTC)) for d in (-1, 0, 1, 2)
+            from_datetime(datetime.combine(day + timedelta(days=d), self._turn, self._zone).astimezone(UTC)) for d in (-2, -1, 0, 1, 2)
         )
         last = max(turn for turn in turns if turn <= at)
         return last, min(turn for turn in turns if turn > at)
