@@ -13,7 +13,7 @@ help: ## this list
 
 install: .venv/installed ## the rflow command in .venv, with pip alone
 
-demo: install ## a year of real shopping through the whole system on this machine, about a minute
+demo: install ## a year of real shopping through the whole system on this machine: two minutes
 	$(BIN)/rflow demo
 
 test: install ## the whole suite, on real servers; ARGS="-k sink" runs a part

@@ -22,26 +22,34 @@ from streams.shard import Shard
 from streams.store import ShardStore
 
 METRIC = "rflow_bench_phase_cpu_seconds"
-PHASES = ("fetch", "decode", "merge", "read", "fold", "apply", "publish")
+PHASES = ("fetch", "decode", "merge", "step", "read", "fold", "apply", "publish", "acknowledge")
 T = TypeVar("T")
+_NONE = ""
 
 
 class Meter:
-    """CPU seconds of this thread by phase."""
+    """CPU seconds of this thread by phase. What a phase calls that is a phase of its own counts there alone."""
 
-    def __init__(self) -> None:
-        self.seconds = dict.fromkeys(PHASES, 0.0)
+    def __init__(self, clock: Callable[[], float] = time.thread_time) -> None:
+        self.seconds = dict.fromkeys((*PHASES, _NONE), 0.0)
+        self._clock = clock
+        self._phase = _NONE
+        self._since = clock()
+
+    def run(self, phase: str, inner: Callable[[], T]) -> T:
+        """Calls `inner` as part of the phase."""
+        outer = self._switch(phase)
+        try:
+            return inner()
+        finally:
+            self._switch(outer)
 
     def function(self, phase: str, inner: Callable[..., T]) -> Callable[..., T]:
         """A function, metered."""
 
         @functools.wraps(inner)
         def metered(*args: Any, **kwargs: Any) -> T:
-            began = time.thread_time()
-            try:
-                return inner(*args, **kwargs)
-            finally:
-                self.seconds[phase] += time.thread_time() - began
+            return self.run(phase, lambda: inner(*args, **kwargs))
 
         return metered
 
@@ -55,6 +63,12 @@ class Meter:
 
         return metered
 
+    def _switch(self, phase: str) -> str:
+        now, before = self._clock(), self._phase
+        self.seconds[before] += now - self._since
+        self._phase, self._since = phase, now
+        return before
+
 
 class _Resumed:
     """Drives a coroutine and meters every stretch between two of its waits."""
@@ -67,13 +81,10 @@ class _Resumed:
     def __await__(self) -> Generator[Any, Any, Any]:
         step: Callable[[], Any] = functools.partial(self._inner.send, None)
         while True:
-            began = time.thread_time()
             try:
-                waits_for = step()
+                waits_for = self._meter.run(self._phase, step)
             except StopIteration as done:
                 return done.value
-            finally:
-                self._meter.seconds[self._phase] += time.thread_time() - began
             try:
                 sent = yield waits_for
             except BaseException as error:  # cancellations, too, are the inner coroutine's to handle
@@ -87,11 +98,13 @@ def install(meter: Meter) -> None:
     LogReader.fetch = meter.coroutine("fetch", LogReader.fetch)  # type: ignore[method-assign]
     Shard.feed = meter.function("decode", Shard.feed)  # type: ignore[method-assign]
     Intake.take = meter.function("merge", Intake.take)  # type: ignore[method-assign]
+    Shard.run = meter.coroutine("step", Shard.run)  # type: ignore[method-assign]
     ShardStore.read = meter.coroutine("read", ShardStore.read)  # type: ignore[method-assign]
     ShardStore.write = meter.coroutine("apply", ShardStore.write)  # type: ignore[method-assign]
     Shard._fold = meter.function("fold", Shard._fold)  # type: ignore[method-assign]
     Fold.finish = meter.function("fold", Fold.finish)  # type: ignore[method-assign]
     Publisher.publish = meter.coroutine("publish", Publisher.publish)  # type: ignore[method-assign]
+    Publisher.run = meter.coroutine("acknowledge", Publisher.run)  # type: ignore[method-assign]
 
 
 def main() -> None:

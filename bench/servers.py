@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
@@ -30,6 +31,7 @@ class Servers:
         self.redis = Redis.from_url(redis_url)
         self._kafka = kafka
         self._redis = redis
+        self._client: dict[str, Any] = {"bootstrap.servers": bootstrap, "log_level": 3}
 
     @property
     def kafka_pid(self) -> int:
@@ -54,16 +56,16 @@ class Servers:
 
     async def create_topics(self, prefix: str, partitions: int, further: Iterable[str] = ()) -> None:
         """Creates rflow's topics with the prefix, and further ones by their full names."""
-        await asyncio.to_thread(create_topics, {"bootstrap.servers": self.bootstrap}, prefix, partitions, 1)
+        await asyncio.to_thread(create_topics, self._client, prefix, partitions, 1)
         if topics := [NewTopic(name, num_partitions=partitions, replication_factor=1) for name in further]:
-            admin = AdminClient({"bootstrap.servers": self.bootstrap})
+            admin = AdminClient(self._client)
             for future in admin.create_topics(topics).values():
                 await asyncio.to_thread(future.result, 30)
 
     async def clear(self) -> None:
         """Deletes every topic but Kafka's own, and everything in Redis."""
         # One of its own each time: a client that outlives the broker complains of it.
-        admin = AdminClient({"bootstrap.servers": self.bootstrap})
+        admin = AdminClient(self._client)
         names = [name for name in admin.list_topics(timeout=30).topics if not name.startswith("__")]
         if names:
             for future in admin.delete_topics(names).values():

@@ -22,7 +22,13 @@ class InputReader:
     """Reads whole partitions of the input topics up to given offsets. Blocking."""
 
     def __init__(self, kafka: dict[str, Any], topic_prefix: str, validator: Validator, *, timeout: float = 30.0) -> None:
-        options = {"group.id": "rflow-check", "enable.auto.commit": False, "auto.offset.reset": "error", "fetch.queue.backoff.ms": 5}
+        options = {
+            "group.id": "rflow-check",
+            "enable.auto.commit": False,
+            "auto.offset.reset": "error",
+            "fetch.queue.backoff.ms": 5,
+            "fetch.wait.max.ms": 10,
+        }
         self._consumer = Consumer({**kafka, **options, "queued.max.messages.kbytes": 16_384})
         self._prefix = topic_prefix
         self._validator = validator
@@ -62,7 +68,7 @@ class InputReader:
         self._consumer.assign([TopicPartition(self._prefix + name, partition, low)])
         deadline = time.monotonic() + self._timeout
         while log.last < end - 1:
-            messages = self._consumer.consume(_BATCH, 0.1)
+            messages = self._consumer.consume(_BATCH, 0.01)
             for message in messages:
                 error = message.error()
                 if error is not None and error.code() != KafkaError._PARTITION_EOF:

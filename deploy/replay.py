@@ -48,8 +48,8 @@ class Outcome(Struct, kw_only=True):
     figures: dict[str, Any]
     faults: list[str]
     differences: list[Difference]
-    first: int | None
     last: int | None
+    """the latest time of a valid record, epoch milliseconds"""
 
 
 class ReplayPlan(Struct, frozen=True, kw_only=True):
@@ -73,18 +73,17 @@ async def run_replay(source: Source, plan: ReplayPlan, base: Settings, watch: Wa
         settings = settings_on(stack.endpoints, base, clock="event", intake="strict", sink_linger=0.2)
         await start_processes(stack, settings, plan.workers)
         lines = source.lines if plan.brand is None else _of_brand(source.lines, plan.brand)
-        span = _Span()
         watch.on_stage("replaying")
         began = time.monotonic()
         with closing(Progress(settings)) as progress:
-            done = await _produce(span.watch(lines), settings, plan, progress, watch)
+            done = await _produce(lines, settings, plan, progress, watch)
             watch.on_stage("waiting for the last step to be stored")
             await progress.wait(done.ends)
             await progress.settled()
         seconds = time.monotonic() - began
         watch.on_stage("checking")
         outcome = _outcome(done, settings, seconds, watch)
-        outcome.first, outcome.last = span.first, done.time
+        outcome.last = done.time
         watch.before_stop(settings, outcome)
         watch.on_stage("stopping")
     return outcome
@@ -101,7 +100,6 @@ async def _produce(lines: Iterator[bytes], settings: Settings, plan: ReplayPlan,
 
 class _Named(Struct):
     brand: object = None
-    occurred_at: object = None
 
 
 _named = msgspec.json.Decoder(_Named)
@@ -115,24 +113,6 @@ def _of_brand(lines: Iterator[bytes], brand: str) -> Iterator[bytes]:
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             named = None
         if not isinstance(named, str) or named == brand:
-            yield line
-
-
-class _Span:
-    """When the first record of a source was, for tables that show all of it."""
-
-    def __init__(self) -> None:
-        self.first: int | None = None
-
-    def watch(self, lines: Iterator[bytes]) -> Iterator[bytes]:
-        for line in lines:
-            if self.first is None:
-                try:
-                    at = _named.decode(line).occurred_at
-                except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-                    at = None
-                if isinstance(at, int):
-                    self.first = at
             yield line
 
 
@@ -185,7 +165,6 @@ def _outcome(done: Replayed, settings: Settings, seconds: float, watch: Watcher)
         },
         faults=faults + _missing(recomputed),
         differences=recomputed.differences,
-        first=None,
         last=None,
     )
 

@@ -12,6 +12,7 @@ import structlog
 from msgspec import Struct
 from redis.exceptions import RedisError
 
+from schemas.deadletter import InvalidRecord
 from schemas.times import MINUTE_MS
 from schemas.touchpoint import KINDS, Touchpoint
 from schemas.validate import Validator
@@ -319,8 +320,9 @@ class Shard:
         for record, key in zip(records, keys, strict=True):
             take(record, key)
         if fold.meta.swept_to is None and fold.meta.watermark is not None:
-            # Everyone the shard knows so far began at or after this turn.
-            fold.meta.swept_to = self._rules.last_turn(fold.meta.watermark)
+            # The first step may reach over many turns: nobody's clock starts before the earliest of its records, but some may there.
+            begins = [at for r in records if not isinstance(r[3], InvalidRecord) and isinstance(at := r[3].occurred_at, int)]
+            fold.meta.swept_to = self._rules.last_turn(min(begins, default=fold.meta.watermark))
         return fold
 
     # --- the sweep ----------------------------------------------------------------------------------------------------------------

@@ -100,9 +100,9 @@ def local_time(ms: int | None, zone: str) -> str | None:
     return None if ms is None else f"{datetime.fromtimestamp(ms / 1000, ZoneInfo(zone)):%Y-%m-%d %H:%M:%S}"
 
 
-def money(minor: int | float | None, currency: str) -> str:
-    """An amount in minor units with its currency."""
-    return "–" if minor is None else f"{minor / 100:,.2f} {currency}"
+def money(minor: int | float | None) -> str:
+    """An amount in minor units, in whole ones."""
+    return "–" if minor is None else f"{minor / 100:,.2f}"
 
 
 def percent(share: float | None) -> str:

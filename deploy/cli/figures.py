@@ -75,10 +75,12 @@ def _minutes(begin: int, until: int) -> tuple[int, int]:
     return begin - begin % MINUTE_MS, until + -until % MINUTE_MS
 
 
-def star_tables(settings: Settings, brand: str, begin: int, until: int, by: By = By.ALL) -> list[Table]:
-    """The four tables of a period, as they are printed."""
+def star_tables(
+    settings: Settings, brand: str, begin: int, until: int, by: By = By.ALL, *, zone: str | None = None, currency: str | None = None
+) -> list[Table]:
+    """The tables of a period, as they are printed; time zone and currency are the brand's unless they are given."""
     ladder = ladder_of(settings)
-    zone, currency = ladder.calendar(brand)[0], ladder.currency_of(brand)
+    zone, currency = zone or ladder.calendar(brand)[0], currency or ladder.currency_of(brand)
     start, end = _minutes(begin, until)
     span = f"{brand}, {local_time(start, zone)} to {local_time(end, zone)} {zone}"
     with Star(clickhouse_of(settings)) as reader:
@@ -116,37 +118,39 @@ def star_tables(settings: Settings, brand: str, begin: int, until: int, by: By =
             [cells(r, r.from_layer, r.to_layer, r.direction, r.users, r.transitions, percent(r.rate)) for r in activating if r.transitions],
         ),
         table(
-            "Returning: what was sold, by the layer the buyer stood in",
-            [
-                *split,
-                "layer",
-                "GMV",
-                "share",
-                "orders",
-                "buyers",
-                "order value",
-                "conversion",
-                "again in a week",
-                "month",
-                "quarter",
-                "ROI",
-            ],
+            f"Returning: what was sold, by the layer the buyer stood in ({currency})",
+            [*split, "layer", "GMV", "share", "orders", "buyers", "order value", "conversion"],
             [
                 cells(
                     r,
                     r.layer or "all",
-                    money(r.gmv, currency),
+                    money(r.gmv),
                     percent(r.gmv_share),
                     r.orders,
                     r.buyers,
-                    money(r.order_value, currency),
+                    money(r.order_value),
                     percent(r.conversion_rate),
+                )
+                for r in returning
+                if not split or r.orders
+            ],
+        ),
+        table(
+            f"Returning: who bought again, what it cost ({currency})",
+            [*split, "layer", "in a week", "month", "quarter", "by new users", "spend", "ROI"],
+            [
+                cells(
+                    r,
+                    r.layer or "all",
                     percent(r.repurchase_week),
                     percent(r.repurchase_month),
                     percent(r.repurchase_quarter),
+                    percent(r.gmv_new_share),
+                    money(r.spend),
                     r.roi,
                 )
                 for r in returning
+                if not split or r.orders
             ],
         ),
     ]

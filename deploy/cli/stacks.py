@@ -22,6 +22,7 @@ from deploy.running import Broker, settings_on, stack_config, start_processes
 from deploy.settings import Settings, load_settings
 from deploy.stack.keeper import StackEvent
 from deploy.stack.supervisor import Stack
+from schemas.times import DAY_MS
 from sources.opening import open_source
 from sources.source import Source
 
@@ -30,27 +31,35 @@ Workers = Annotated[int, typer.Option("--workers", min=1, max=64, help="How many
 KeptData = Annotated[Path | None, typer.Option("--data", help="Keep state, logs and process ids in this folder.")]
 
 
+_QUARTER = 91 * DAY_MS
+
+
 def demo(workers: Workers = 1, data: KeptData = None) -> None:
-    """Replay a year of 2,469 households' shopping through a stack on this machine and print the STAR tables.
+    """Replay a year of 2,469 households' shopping through a stack on this machine and print its last quarter's STAR tables.
 
     Everything is real but small: Kafka's protocol in memory, a Valkey server, ClickHouse's engine, one worker, one sink.
     """
     tables: list[Table] = []
+    source = open_source("complete-journey")
+    brand, currency = next(iter(source.currencies.items()))
 
     def collect(settings: Settings, outcome: Outcome) -> None:
-        if outcome.first is not None and outcome.last is not None:
-            tables.extend(star_tables(settings, "complete-journey", outcome.first, outcome.last + 1))
+        if outcome.last is not None:
+            end = outcome.last + 1
+            tables.extend(star_tables(settings, brand, end - _QUARTER, end, zone="UTC", currency=currency))
 
-    source = open_source("complete-journey")
     outcome = _replay(source, "mock", workers, data, None, collect)
     for made in tables:
         out.print(made)
     print_outcome(source, outcome)
     out.print()
     out.print("[bold]Next[/]")
-    out.print("  rflow up --data ./rflow-data                a stack for your own events, left running")
-    out.print("  rflow simulate day.jsonl --events 50000     a promotion day as a file: one touchpoint a line")
-    out.print("  rflow replay day.jsonl                      the same checks on it, or on a file of yours")
+    for command, what in (
+        ("rflow up --data rflow-data", "a stack for your own events, left running"),
+        ("rflow simulate day.jsonl", "a promotion day as a file, one touchpoint a line"),
+        ("rflow replay day.jsonl", "the same checks on it, or on a file of yours"),
+    ):
+        out.print(f"  {command:<28}{what}", highlight=False, soft_wrap=True)
     _exit(outcome)
 
 

@@ -101,7 +101,7 @@ class Ended:
 
     def letters(self) -> list[Any]:
         return sorted(
-            (headers["topic"], headers["partition"], int(headers["offset"]), headers["reason"], headers["detail"], letter.key() or b"", letter.value() or b"")
+            (headers["topic"], headers["partition"], int(headers["offset"]), headers["reason"], letter.key() or b"", letter.value() or b"")
             for letter in self.told.letters
             for headers in [headers_of(letter)]
         )

@@ -23,7 +23,7 @@ from deploy.settings import Settings
 from schemas.generate import generated
 
 ROOT = Path(__file__).parents[2]
-DOCUMENTS = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "schemas/README.md")
+DOCUMENTS = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "schemas/README.md", "bench/README.md")
 LONGEST = 500
 
 HOSTS = {

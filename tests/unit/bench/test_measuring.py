@@ -77,6 +77,24 @@ async def test_a_metered_coroutine_can_be_cancelled_and_can_handle_it() -> None:
     assert handled == [True]
 
 
+def test_a_phase_inside_another_counts_for_itself_alone() -> None:
+    now = 0.0
+    meter = Meter(lambda: now)
+
+    def work(seconds: float) -> None:
+        nonlocal now
+        now += seconds
+
+    def outer() -> None:
+        work(1)
+        meter.run("read", lambda: work(10))
+        work(100)
+
+    meter.run("step", outer)
+    work(1000)
+    assert (meter.seconds["step"], meter.seconds["read"]) == (101, 10)
+
+
 def test_a_metered_function_passes_on_what_it_raises() -> None:
     meter = Meter()
 
