@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import msgspec
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicCollection, TopicPartition
@@ -18,6 +19,15 @@ from streams.meta import Meta
 OUTPUTS = ("transitions", "rollups")
 _TAIL = 64
 """How many of an output partition's last records are looked at: a late repeat of an old step may lie behind the newest."""
+_CONSUMER: dict[str, Any] = {
+    "group.id": "rflow-inspector",
+    "enable.auto.commit": False,
+    "enable.partition.eof": True,
+    # A shard stands still until its logs have been looked at.
+    "fetch.wait.max.ms": 20,
+    "fetch.queue.backoff.ms": 5,
+}
+_T = TypeVar("_T")
 
 
 class _Versioned(msgspec.Struct):
@@ -34,7 +44,7 @@ class LogInspector:
     """
 
     def __init__(self, kafka: dict[str, Any], topic_prefix: str, *, topic_ids: bool = True, timeout: float = 10.0) -> None:
-        self._kafka = {**kafka, "group.id": "rflow-inspector", "enable.auto.commit": False, "enable.partition.eof": True}
+        self._kafka = {**kafka, **_CONSUMER}
         self._prefix = topic_prefix
         self._timeout = timeout
         self._lock = asyncio.Lock()
@@ -44,16 +54,25 @@ class LogInspector:
     async def published(self, shard: int) -> int:
         """The highest version found at the end of the shard's output partitions, 0 for none. To be asked before meta is read: an owner that
         is still at work may publish more, but never what Redis does not know yet."""
-        async with self._lock:
-            return await asyncio.to_thread(lambda: max(self._last_version(self._prefix + name, shard) for name in OUTPUTS))
+        return await self._alone(lambda: max(self._last_version(self._prefix + name, shard) for name in OUTPUTS))
 
     async def begin(self, shard: int, meta: Meta, *, continue_on_gap: bool) -> tuple[list[int], dict[str, str]]:
         """The offset from which to read each input topic, in the order of KINDS, and the topics' ids.
 
         Raises LogGap or StaleLog where log and state do not fit together, KafkaException if the broker does not answer.
         """
-        async with self._lock:
-            return await asyncio.to_thread(self._begin, shard, meta, continue_on_gap)
+        return await self._alone(lambda: self._begin(shard, meta, continue_on_gap))
+
+    async def _alone(self, look: Callable[[], _T]) -> _T:
+        """Runs `look` in a thread. Who is cancelled meanwhile leaves the consumer to it until it is through."""
+
+        async def locked() -> _T:
+            async with self._lock:
+                return await asyncio.to_thread(look)
+
+        task = asyncio.create_task(locked())
+        task.add_done_callback(lambda done: done.cancelled() or done.exception())
+        return await asyncio.shield(task)
 
     def close(self) -> None:
         """Ends the consumer."""
@@ -92,9 +111,7 @@ class LogInspector:
         return self._topic_ids
 
     def _kafka_client(self) -> dict[str, Any]:
-        return {
-            name: value for name, value in self._kafka.items() if name not in ("group.id", "enable.auto.commit", "enable.partition.eof")
-        }
+        return {name: value for name, value in self._kafka.items() if name not in _CONSUMER}
 
     def _last_version(self, topic: str, shard: int) -> int:
         """The highest version among the last records of an output partition, 0 if it has none."""
@@ -114,6 +131,8 @@ class LogInspector:
                     if error is not None:
                         raise KafkaException(error)
                     highest = max(highest, _version_of(message.value() or b"{}").version)
+                    if (message.offset() or 0) + 1 >= high:
+                        return highest
         finally:
             consumer.unassign()
         raise KafkaException(

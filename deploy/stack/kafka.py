@@ -123,7 +123,7 @@ def format_kafka(folder: Path, port: int, controller_port: int, jars: Path) -> N
     if (folder / "log" / "meta.properties").exists():
         return
     cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-    command = [*_java(jars), "kafka.tools.StorageTool", "format", "-t", cluster_id, "-c", _SETTINGS]
+    command = [*_java(jars), "kafka.tools.StorageTool", "format", f"--cluster-id={cluster_id}", "-c", _SETTINGS]
     environment = {**os.environ, **_ENVIRONMENT}
     done = subprocess.run(command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
     if done.returncode != 0:
