@@ -20,6 +20,7 @@ from bench.memory import Population
 from bench.report import show, write_readme
 from bench.results import Results, bounds
 from bench.rounds import Sizes
+from deploy.stack.errors import StackError
 
 PARTS = ("throughput", "memory", "latency", "workers")
 _README = Path(__file__).with_name("README.md")
@@ -77,7 +78,7 @@ async def run(scale: Scale, parts: list[str], console: Console, *, quick: bool) 
 
 
 def main() -> int:
-    """0 if every stated bound was kept, or could not be on this machine; 1 if one was missed; 2 if nothing could be measured."""
+    """0 if every stated bound was kept, or could not be on this machine; 1 if one was missed; 2 if it could not be measured."""
     parser = argparse.ArgumentParser(prog="python -m bench", description="Measure rflow on real Kafka and Redis.")
     parser.add_argument("parts", nargs="*", metavar="part", help=f"of {', '.join(PARTS)}; all by default")
     parser.add_argument("--quick", action="store_true", help="small sizes, under two minutes; bounds are shown and not judged")
@@ -94,7 +95,12 @@ def main() -> int:
     for name in [name for name in os.environ if name.startswith("RFLOW_")]:
         del os.environ[name]  # what is measured is the default worker
     console = Console()
-    results = asyncio.run(run(QUICK if options.quick else FULL, options.parts or list(PARTS), console, quick=options.quick))
+    scale = QUICK if options.quick else FULL
+    try:
+        results = asyncio.run(run(scale, options.parts or list(PARTS), console, quick=options.quick))
+    except (StackError, RuntimeError, TimeoutError) as error:
+        print(f"bench: {error}", file=sys.stderr)
+        return 2
     console.print()
     show(results, console)
     if options.json is not None:

@@ -48,13 +48,14 @@ class Memory(Struct, frozen=True, kw_only=True):
 
 
 async def measure(populations: list[Population], say: Say) -> list[Memory]:
-    """Each population in turn, in servers of their own."""
+    """Each population in turn, in an empty Redis."""
     found = []
     with on_cores(SERVER_CORE):
-        for number, population in enumerate(populations):
-            async with servers([SERVER_CORE]) as stack:
+        async with servers([SERVER_CORE]) as stack:
+            for number, population in enumerate(populations):
                 found.append(memory := await _population(stack, f"memory{number}.", population))
-            say(f"{population.users:,} users with {population.fewest} to {population.most} events: {memory.total:.1f} bytes each")
+                await stack.clear()
+                say(f"{population.users:,} users with {population.fewest} to {population.most} events: {memory.total:.1f} bytes each")
     return found
 
 

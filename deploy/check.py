@@ -207,7 +207,8 @@ def _sides(state: State, plain: PlainUser, rules: Rules, layer: str) -> Iterator
     yield "layer", rules.layers[state.layer], layer
     for slot, name in enumerate(rules.slots):
         times = plain.evidence.times(name) if name in plain.evidence.touches else []
-        yield f"{name}: latest", state.base + state.touches[slot][1] if state.touches[slot] else None, max(times, default=None)
+        touch = state.touches[slot]
+        yield f"{name}: latest", state.base + touch[1] if touch else None, max(times, default=None)
     orders = {order.id: (order.paid, order.refunded) for order in state.orders or ()}
     yield (
         "orders",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -20,6 +19,7 @@ from deploy.stack.keeper import StackEvent
 from deploy.stack.supervisor import Stack
 from deploy.wiring import clickhouse_of, ladder_of, validator_of
 from schemas.deadletter import Reason
+from schemas.ladder import Ladder
 from sources.kafka_log import KafkaLog
 from sources.producer import Replayed, ReplayPolicy, replay
 from sources.source import Source
@@ -118,8 +118,9 @@ def _of_brand(lines: Iterator[bytes], brand: str) -> Iterator[bytes]:
 
 def _outcome(done: Replayed, settings: Settings, seconds: float, watch: Watcher) -> Outcome:
     recomputed = recompute(settings, watch.on_checked)
+    ladder = ladder_of(settings)
     with closing(StateReader(settings)) as states, Star(clickhouse_of(settings)) as star:
-        in_redis = _sum(census_of(states, settings, ladder_of(settings)))
+        in_redis = _sum(census_of(states, settings, ladder), ladder)
         in_clickhouse = star.census().layers
         steps, orders = star.steps(), star.orders()
         reasons = star.dead_letters()
@@ -175,9 +176,9 @@ def _missing(recomputed: Recomputed) -> list[str]:
     return [f"recomputation: the broker no longer holds {recomputed.missing} records (try --broker kafka)"]
 
 
-def _sum(census: dict[str, dict[str, int]]) -> dict[str, int]:
-    total: Counter[str] = Counter()
+def _sum(census: dict[str, dict[str, int]], ladder: Ladder) -> dict[str, int]:
+    total = {layer.id: 0 for layer in ladder.layers}
     for layers in census.values():
         for layer, n in layers.items():
             total[layer] += n
-    return dict(total)
+    return total

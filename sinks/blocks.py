@@ -16,10 +16,14 @@ _REVISIONS_A_BLOCK = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A block before it is filled: its number and a range for every lane, also for those it takes nothing of."""
+    """A block before it is filled: its number and a range for every lane, also for those it takes nothing of.
+
+    `rows` is about how many rows it has; 0 in a plan that was read back, which does not tell.
+    """
 
     block: int
     ranges: dict[Lane, Range]
+    rows: int = 0
 
 
 @dataclass(frozen=True, slots=True)

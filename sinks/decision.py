@@ -1,7 +1,8 @@
 """The decisions that make the ClickHouse sink exactly-once, apart from all I/O.
 
-The sink's life is a sequence of *blocks* numbered 1, 2, 3 ... A block is a range of every lane (a lane is one partition of one
-topic). ClickHouse's table `sink_blocks` is the log of blocks; nothing else is trusted. A block goes through these states:
+The sink's life is a sequence of *blocks* numbered 1, 2, 3 ... A block is a range of every lane (a lane is one partition of one topic):
+whole steps of every shard, a step's rollup and its transitions together. ClickHouse's table `sink_blocks` is the log of blocks; nothing
+else is trusted. A block goes through these states:
 
     (planned)   only in memory. A crash forgets it; whoever comes next plans block k anew.
     intent      `sink_blocks` holds its ranges, written in one insert with the token `intent:k:1`. The first to write it decides:
@@ -106,6 +107,26 @@ def judge(stream: Stream, seen: Mark, version: int, index: int) -> Verdict:
 def _next_versions(seen: Mark) -> tuple[int, ...]:
     """The first step ever is version 1 (or 0: nothing has come before either)."""
     return (0, 1) if seen.version < 0 else (seen.version + 1,)
+
+
+class Step(Enum):
+    """Whether a step, of which the whole rollup is there, has its transitions too."""
+
+    WHOLE = auto()
+    WAITING = auto()
+    """they may still come"""
+    LOST = auto()
+    """they will not: those of a later step are there"""
+
+
+def step_state(expected: int | None, found: int, *, passed: bool, settled: bool) -> Step:
+    """`expected` transitions by the rollup (None: it does not tell) against those `found`; `passed` says that a later step's are there,
+    `settled` that nothing has come for a while."""
+    if expected is None:
+        return Step.WHOLE if passed or settled else Step.WAITING
+    if found == expected:
+        return Step.WHOLE
+    return Step.LOST if passed or found > expected else Step.WAITING
 
 
 class Log(Enum):

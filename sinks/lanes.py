@@ -1,14 +1,18 @@
-"""What has been read of every lane and is not stored yet. No I/O; the clock is passed in."""
+"""What has been read of every lane and is not stored yet, and the blocks made of it. No I/O; the clock is passed in.
+
+A block holds whole steps of a shard: a step's rollup comes with its transitions. They lie on two topics and arrive in any order, so a
+step waits for the rollup's last part, and then for as many transitions as it tells of.
+"""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
-from itertools import islice
+from itertools import islice, takewhile
 
 from sinks.blocks import Plan
-from sinks.decision import Lane, Mark, Range, Stream, Verdict, judge
+from sinks.decision import Lane, Mark, Range, Step, Stream, Verdict, judge, step_state
 from sinks.errors import LogStale
 from sinks.rows import Record
 
@@ -31,31 +35,35 @@ class Pending:
         """Whether more has been read than stored, be it only repeats."""
         return self.read.offset > self.stored.offset
 
-    def whole(self, rows: int, stream: Stream, *, settled: bool) -> int:
-        """How many of the pending records to take: whole steps, one at least and else up to `rows` rows; 0 if no step is whole.
+    def first(self, count: int) -> Range:
+        """The first `count` records; with all of them also what was passed over behind them."""
+        if count == len(self.records):
+            return Range(self.stored, self.read, count)
+        if count == 0:
+            return Range(self.stored, self.stored, 0)
+        last = self.records[count - 1]
+        return Range(self.stored, Mark(last.offset + 1, last.version, last.index, last.whole), count)
 
-        The end of a step of transitions shows only in the next one: unless `settled`, the newest is held back.
-        """
-        taken = size = 0
-        before: Record | None = None
-        for count, record in enumerate(self.records):
-            if before is not None and (record.version != before.version if stream is Stream.TRANSITIONS else before.whole):
-                taken = count
-            if taken and size + record.size > rows:
-                return taken
-            size += record.size
-            before = record
-        if before is not None and (settled if stream is Stream.TRANSITIONS else before.whole):
-            return len(self.records)
-        return taken
+    def arrived(self, read: Mark, now: float) -> None:
+        """Something came: the lane has been read up to there."""
+        if not self.is_dirty:
+            self.oldest_at = now
+        self.newest_at = now
+        self.read = read
 
 
 class Lanes:
-    """All lanes, in the order in which a block takes them."""
+    """All lanes, in the order in which a block takes them.
 
-    def __init__(self, stored: dict[Lane, Mark], linger: float) -> None:
+    Where a rollup does not tell how many transitions its step has, they count as complete once the shard has been quiet for `linger`.
+    """
+
+    def __init__(self, stored: dict[Lane, Mark], linger: float, lost: Callable[[Lane, str], None]) -> None:
+        """`lost` is told of records that are missing, and raises unless that is accepted."""
         self._lanes = {lane: Pending(mark) for lane, mark in sorted(stored.items())}
+        self._shards = sorted({lane.partition for lane in stored})
         self._linger = linger
+        self._lost = lost
 
     def __getitem__(self, lane: Lane) -> Pending:
         return self._lanes[lane]
@@ -69,17 +77,25 @@ class Lanes:
         """Rows read and not stored."""
         return sum(pending.size for pending in self._lanes.values())
 
+    def full(self, rows: int) -> set[Lane]:
+        """Lanes that hold more than `rows` rows, of several steps: they are ahead of their shard's other lane."""
+        return {
+            lane
+            for lane, pending in self._lanes.items()
+            if pending.size > rows and pending.records[0].version != pending.records[-1].version
+        }
+
     def offer(self, lane: Lane, record: Record, now: float) -> Verdict:
-        """Judge a record, in the log's order; unless it is a repeat it now waits for its block, also one behind a gap."""
+        """Judge a record, in the log's order; unless it is a repeat it now waits for its block, also one behind an accepted gap."""
         pending = self._lanes[lane]
         verdict = judge(lane.stream, pending.read, record.version, record.index)
-        if not pending.is_dirty:
-            pending.oldest_at = now
-        pending.newest_at = now
         if verdict is Verdict.REPEATED:
-            pending.read = replace(pending.read, offset=record.offset + 1)
+            pending.arrived(replace(pending.read, offset=record.offset + 1), now)
             return verdict
-        pending.read = Mark(record.offset + 1, record.version, record.index, record.whole)
+        if verdict is Verdict.GAP:
+            seen = f"{pending.read.version}:{pending.read.index}{'' if pending.read.whole else ' of an unfinished step'}"
+            self._lost(lane, f"the last one before was {seen}, the next is {record.version}:{record.index} (version:index)")
+        pending.arrived(Mark(record.offset + 1, record.version, record.index, record.whole), now)
         pending.records.append(record)
         pending.size += record.size
         return verdict
@@ -87,38 +103,55 @@ class Lanes:
     def skip(self, lane: Lane, offset: int, now: float) -> None:
         """Pass over what cannot be read at `offset`."""
         pending = self._lanes[lane]
-        if not pending.is_dirty:
-            pending.oldest_at = now
-        pending.read = replace(pending.read, offset=offset + 1)
+        pending.arrived(replace(pending.read, offset=offset + 1), now)
 
     def oldest_at(self) -> float | None:
         """When the oldest of what is not stored came; None if all is."""
         return min((pending.oldest_at for pending in self._lanes.values() if pending.is_dirty), default=None)
 
     def plan(self, block: int, rows: int, now: float) -> Plan | None:
-        """The next block: whole steps of every lane, about `rows` rows; None while no lane has any."""
+        """The next block: whole steps, one of a shard at least, and else about `rows` rows; None while nothing is whole.
+
+        Those wait longest come first.
+        """
         ranges: dict[Lane, Range] = {}
         left = rows
-        for lane, pending in sorted(self._lanes.items(), key=lambda item: item[1].oldest_at):
-            count = self._count(lane, pending, left, now) if left > 0 else 0
-            ranges[lane] = self._range(pending, count, now)
-            left -= sum(record.size for record in islice(pending.records, count))
+        for shard in sorted(self._shards, key=self._waiting_since):
+            rollups, transitions, spend = (self._lanes[Lane(stream, shard)] for stream in Stream)
+            steps, moves = self._whole(shard, left, now) if left > 0 else (0, 0)
+            left -= sum(record.size for record in islice(rollups.records, steps)) + moves
+            bills = max(0, min(len(spend.records), left))
+            left -= bills
+            taken = {Stream.ROLLUPS: rollups.first(steps), Stream.TRANSITIONS: transitions.first(moves), Stream.SPEND: spend.first(bills)}
+            ranges |= {Lane(stream, shard): range_ for stream, range_ in taken.items()}
         if all(range_.start == range_.end for range_ in ranges.values()):
             return None
-        return Plan(block, dict(sorted(ranges.items())))
+        return Plan(block, dict(sorted(ranges.items())), rows - left)
 
-    def _count(self, lane: Lane, pending: Pending, rows: int, now: float) -> int:
-        return pending.whole(rows, lane.stream, settled=now - pending.newest_at >= self._linger or pending.size > rows)
+    def _waiting_since(self, shard: int) -> float:
+        return min(pending.oldest_at for lane, pending in self._lanes.items() if lane.partition == shard)
 
-    @staticmethod
-    def _range(pending: Pending, count: int, now: float) -> Range:
-        """The first `count` records; with all of them also what was passed over behind them."""
-        if count == len(pending.records):
-            return Range(pending.stored, pending.read, count)
-        if count == 0:
-            return Range(pending.stored, pending.stored, 0)
-        last = pending.records[count - 1]
-        return Range(pending.stored, Mark(last.offset + 1, last.version, last.index, last.whole), count)
+    def _whole(self, shard: int, rows: int, now: float) -> tuple[int, int]:
+        """How many of a shard's pending rollups and transitions are whole steps; one step at least, if it is, else up to `rows` rows."""
+        lane = Lane(Stream.TRANSITIONS, shard)
+        rollups, transitions = self._lanes[Lane(Stream.ROLLUPS, shard)], self._lanes[lane]
+        settled = now - max(rollups.newest_at, transitions.newest_at) >= self._linger
+        moves = _Moves(transitions)
+        moves.go_to(rollups.stored.version)
+        taken, size = (0, moves.count), 0
+        for count, record in enumerate(rollups.records, 1):
+            size += record.size
+            if not record.whole:
+                continue
+            moves.go_to(record.version)
+            found = moves.of(record.version)
+            state = step_state(record.transitions, found, passed=transitions.read.version > record.version, settled=settled)
+            if state is Step.WAITING or (taken[0] and size + moves.count > rows):
+                break
+            if state is Step.LOST:
+                self._lost(lane, f"step {record.version} had {record.transitions} transitions, {found} are there")
+            taken = (count, moves.count)
+        return taken
 
     def lacking(self, plan: Plan) -> set[Lane]:
         """The lanes that have not been read up to the end of their range."""
@@ -127,7 +160,7 @@ class Lanes:
     def records(self, plan: Plan) -> Iterator[Record]:
         """The records of a block of which no lane is lacking. Raises LogStale if the log tells other than the plan."""
         for lane, range_ in sorted(plan.ranges.items()):
-            records = list(self._within(lane, range_))
+            records = list(takewhile(lambda record, end=range_.end.offset: record.offset < end, self._lanes[lane].records))  # type: ignore[misc]
             last = (records[-1].version, records[-1].index) if records else (range_.start.version, range_.start.index)
             if len(records) != range_.records or last != (range_.end.version, range_.end.index):
                 raise LogStale(
@@ -137,12 +170,6 @@ class Lanes:
                 )
             yield from records
 
-    def _within(self, lane: Lane, range_: Range) -> Iterator[Record]:
-        for record in self._lanes[lane].records:
-            if record.offset >= range_.end.offset:
-                return
-            yield record
-
     def stored(self, plan: Plan) -> None:
         """The block is stored: let go of its records."""
         for lane, range_ in plan.ranges.items():
@@ -151,3 +178,25 @@ class Lanes:
                 pending.size -= pending.records.popleft().size
             pending.stored = range_.end
             pending.oldest_at = pending.newest_at
+
+
+class _Moves:
+    """Walks through a shard's pending transitions."""
+
+    def __init__(self, transitions: Pending) -> None:
+        self._records = iter(transitions.records)
+        self._next = next(self._records, None)
+        self._last = (transitions.stored.version, transitions.stored.index)
+        self.count = 0
+        """how many have been passed"""
+
+    def go_to(self, version: int) -> None:
+        """Pass all up to the end of step `version`."""
+        while self._next is not None and self._next.version <= version:
+            self._last = (self._next.version, self._next.index)
+            self.count += 1
+            self._next = next(self._records, None)
+
+    def of(self, version: int) -> int:
+        """How many the step just gone to has."""
+        return self._last[1] + 1 if self._last[0] == version else 0

@@ -33,6 +33,14 @@ class Record(msgspec.Struct, gc=False):
     rows: dict[str, list[Row]]
     size: int
     """how many rows"""
+    transitions: int | None = None
+    """of the record that ends a step: how many transitions the step has, None if it does not tell"""
+
+
+class CountedRollup(Rollup, gc=False, kw_only=True):
+    """A rollup whose last part may tell how many transitions its step has."""
+
+    transitions: int | None = None
 
 
 class BadRecord(ValueError):
@@ -44,7 +52,7 @@ class Decoder:
 
     def __init__(self, ladder: Ladder) -> None:
         self._ladder = ladder
-        self._rollup = msgspec.json.Decoder(Rollup)
+        self._rollup = msgspec.json.Decoder(CountedRollup)
         self._transition = msgspec.json.Decoder(Transition)
         self._spend = msgspec.json.Decoder(Spend)
         self._by_stream: dict[Stream, Callable[[int, int, bytes], Record]] = {
@@ -76,7 +84,7 @@ class Decoder:
         if rollup.last:
             rows[STEPS.name] = [_step_row(rollup)]
         size = sum(len(of_table) for of_table in rows.values())
-        return Record(offset, rollup.version, rollup.index, rollup.last, rows, size)
+        return Record(offset, rollup.version, rollup.index, rollup.last, rows, size, rollup.transitions if rollup.last else None)
 
     def _of_transition(self, partition: int, offset: int, value: bytes) -> Record:
         transition = self._transition.decode(value)
@@ -130,7 +138,7 @@ def _place(place: TouchPlace | None) -> Row:
     return (place.at, place.channel or "", place.campaign_id or "", place.store_id or "", place.guide_id or "")
 
 
-def _step_row(rollup: Rollup) -> Row:
+def _step_row(rollup: CountedRollup) -> Row:
     return (
         rollup.shard,
         rollup.version,
@@ -145,6 +153,7 @@ def _step_row(rollup: Rollup) -> Row:
         rollup.dead_letters,
         rollup.forwarded,
         rollup.ticks,
+        rollup.transitions,
     )
 
 

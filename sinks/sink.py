@@ -106,8 +106,11 @@ class _Loop:
         self._writer = Writer(Store(config.clickhouse), self._patience)
         self._decoder = Decoder(ladder)
         self._all = [Lane(stream, partition) for stream in Stream for partition in range(config.partitions)]
-        self._lanes = Lanes(dict.fromkeys(self._all, Mark()), config.linger)
+        self._lanes = self._lanes_from({})
+        self._followed: set[Lane] = set()
         self._block = 0
+        self._try_at = 0
+        self._stored_at = 0.0
         self._reader = Reader(config)
         self._goal: dict[Lane, int] | None = None
         self._ready = False
@@ -125,11 +128,17 @@ class _Loop:
             while not self._stop.is_set():
                 self._read(self._config.read_messages)
                 self._look_around()
-                if self._is_due() and (plan := self._lanes.plan(self._block + 1, self._config.block_rows, time.monotonic())):
+                if plan := self._due():
                     self._store(plan)
+                wanted = set(self._all) - self._lanes.full(2 * self._config.block_rows)
+                if wanted != self._followed:
+                    self._follow(wanted)
             raise Stopped
         finally:
             self._reader.close()
+
+    def _lanes_from(self, marks: dict[Lane, Mark]) -> Lanes:
+        return Lanes(dict.fromkeys(self._all, Mark()) | marks, self._config.linger, self._lost)
 
     def _migrate(self) -> None:
         for migration in migrate(self._config.clickhouse, self._ladder, self._config.partitions):
@@ -139,10 +148,8 @@ class _Loop:
         """Go on from what ClickHouse has: at the start, and when another sink has gone ahead."""
         state, last = self._writer.last_block()
         crash_point(CrashPoint.SINK_AFTER_LOAD)
-        marks = dict.fromkeys(self._all, Mark())
-        if last:
-            marks |= {lane: range_.end if state is Opening.DONE else range_.start for lane, range_ in last.plan.ranges.items()}
-        self._lanes = Lanes(marks, self._config.linger)
+        ranges = last.plan.ranges if last else {}
+        self._lanes = self._lanes_from({lane: range_.end if state is Opening.DONE else range_.start for lane, range_ in ranges.items()})
         starts = self._follow(self._all)
         log.info("block %d is %s", last.plan.block if last else 0, state.name.lower())
         if last and state is Opening.DOUBTFUL:
@@ -153,11 +160,18 @@ class _Loop:
         self._block = last.plan.block if last else 0
         self._goal = self._patience.insist(lambda _: self._reader.ends(self._all))
 
-    def _is_due(self) -> bool:
-        if self._lanes.size >= self._config.block_rows:
-            return True
-        oldest = self._lanes.oldest_at()
-        return oldest is not None and time.monotonic() - oldest >= self._config.linger
+    def _due(self) -> Plan | None:
+        """The next block if it is worth storing: a good part of a full one, or all there is of it `linger` seconds after the one before."""
+        rows, size, oldest, now = self._config.block_rows, self._lanes.size, self._lanes.oldest_at(), time.monotonic()
+        aged = oldest is not None and now - max(oldest, self._stored_at) >= self._config.linger
+        if not aged and size < max(rows, self._try_at):
+            return None
+        plan = self._lanes.plan(self._block + 1, rows, now)
+        if plan is not None and (aged or plan.rows >= rows // 2):
+            self._try_at = 0
+            return plan
+        self._try_at = size + rows // 4  # most of it is not whole yet
+        return None
 
     def _store(self, plan: Plan) -> None:
         """Take the next block through its states."""
@@ -174,6 +188,7 @@ class _Loop:
         self._complete(plan)
         self._writer.store(plan, fill(plan.block, self._lanes.records(plan)), doubtful=doubtful)
         self._lanes.stored(plan)
+        self._stored_at = time.monotonic()
         self._reader.commit({lane: range_.end.offset for lane, range_ in plan.ranges.items() if range_.end.offset > range_.start.offset})
         crash_point(CrashPoint.SINK_AFTER_COMMIT)
 
@@ -184,8 +199,7 @@ class _Loop:
             if range_.records:
                 metrics.SINK_GAPS.labels(stream=lane.stream.value).inc()
         self._writer.store(plan, [], doubtful=True)
-        marks = dict.fromkeys(self._all, Mark()) | {lane: range_.end for lane, range_ in plan.ranges.items()}
-        self._lanes = Lanes(marks, self._config.linger)
+        self._lanes = self._lanes_from({lane: range_.end for lane, range_ in plan.ranges.items()})
 
     def _complete(self, plan: Plan) -> None:
         """Read every lane to the end of its range, and meanwhile no lane beyond it: memory stays bounded."""
@@ -204,7 +218,8 @@ class _Loop:
 
     def _follow(self, lanes: Iterable[Lane]) -> dict[Lane, int]:
         """Read these lanes, and no others, from where each has been read to; returns where that is in the log."""
-        offsets = {lane: self._lanes[lane].read.offset for lane in lanes}
+        self._followed = set(lanes)
+        offsets = {lane: self._lanes[lane].read.offset for lane in self._followed}
         return self._patience.insist(lambda _: self._reader.seek(offsets))
 
     def _read(self, messages: int) -> None:
@@ -224,17 +239,12 @@ class _Loop:
             log.error("%s[%d] offset %d cannot be read: %s", lane.stream.value, lane.partition, message.offset, error)
             self._lanes.skip(lane, message.offset, now)
             return
-        verdict = self._lanes.offer(lane, record, now)
-        if verdict is Verdict.REPEATED:
+        if self._lanes.offer(lane, record, now) is Verdict.REPEATED:
             metrics.SINK_DUPLICATES.labels(stream=lane.stream.value).inc()
-        elif verdict is Verdict.GAP:
-            self._gap(lane, before, record.version, record.index)
 
-    def _gap(self, lane: Lane, before: Mark, version: int, index: int) -> None:
-        found = (
-            f"{lane.stream.value}[{lane.partition}]: records are lost: the last one before was {before.version}:{before.index}"
-            f"{'' if before.whole else ' of an unfinished step'}, the next is {version}:{index} (version:index)"
-        )
+    def _lost(self, lane: Lane, how: str) -> None:
+        """Records of a lane are missing."""
+        found = f"{lane.stream.value}[{lane.partition}]: records are lost: {how}"
         if self._config.on_gap is OnGap.STOP:
             raise LogGap(f"{found}. --on-gap continue accepts the loss")
         metrics.SINK_GAPS.labels(stream=lane.stream.value).inc()

@@ -105,6 +105,7 @@ STEPS = Table(
         ("dead_letters", "Map(String, UInt64)"),
         ("forwarded", "UInt64"),
         ("ticks", "UInt64"),
+        ("transitions", "Nullable(UInt64)"),
     ),
 )
 

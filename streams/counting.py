@@ -14,6 +14,7 @@ from schemas.touchpoint import KINDS, Touchpoint
 from streams.meta import Meta
 
 _encode = msgspec.json.Encoder().encode
+_user_hash = xxhash.xxh3_64_intdigest
 _TouchKey = tuple[int, str, str, str | None, str | None, str | None, str]
 
 
@@ -45,7 +46,7 @@ class Counts:
             layer_before,
         )
         found = self.touches.get(key)
-        user = xxhash.xxh3_64_intdigest(touchpoint.user_id.encode()) >> 11
+        user = _user_hash(touchpoint.user_id.encode()) >> 11
         if found is None:
             self.touches[key] = ([1], {user})
         else:

@@ -141,13 +141,14 @@ class Fold:
             assert watermark is not None
         # 3. Duplicates change nothing else.
         rule = self._rules.types[touchpoint.type]
-        digest = event_hash(touchpoint.event_id)
+        digest = event_hash(touchpoint.event_id.encode())
+        entry = digest[:RING_BYTES]
         order = None
         if state is not None:
             if isinstance(touchpoint, Order):
                 order = find_order(state, touchpoint.order_id)
             bought = rule.effect is Effect.PURCHASE and order is not None and order.paid is not None
-            if bought or in_ring(state.ring, digest[:RING_BYTES]):
+            if bought or (entry in state.ring and in_ring(state.ring, entry)):
                 self.counts.duplicates[touchpoint.type] += 1
                 return
         # 4. The clock.
@@ -167,7 +168,7 @@ class Fold:
         if late:
             self.counts.late[touchpoint.type] += 1
         after = self._add(state, rule, brand, touchpoint, order, at - state.base, digest)
-        state.ring = with_entry(state.ring, digest[:RING_BYTES])
+        state.ring = with_entry(state.ring, entry)
         self._changed[key] = state
         if after != before:
             self._move_to(after, state, rule, brand, touchpoint, at - state.base, offset, late=late)

@@ -17,6 +17,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 
 Argument = str | bytes | int
 Command = Sequence[Argument]
@@ -30,11 +31,16 @@ class Connections(Protocol):
     async def close(self) -> None: ...
 
 
+def _options() -> dict[str, Any]:
+    # The link has a timeout of its own: redis-py's would end a call between two replies, and on Python 3.11 swallow a cancellation.
+    return {"protocol": 2, "retry": Retry(NoBackoff(), 0), "socket_timeout": None}
+
+
 class SingleNode:
     """Connections to one Redis or Valkey server. `options` go to redis-py, such as `ssl_ca_certs`."""
 
     def __init__(self, url: str, **options: Any) -> None:
-        self._client = Redis.from_url(url, protocol=2, retry=Retry(NoBackoff(), 0), **options)
+        self._client = Redis.from_url(url, **{**_options(), **options})
 
     async def connect(self, key: str) -> AbstractConnection:
         connection: AbstractConnection = self._client.connection_pool.make_connection()  # type: ignore[no-untyped-call]
@@ -52,7 +58,7 @@ class Cluster:
     """Connections to the node of a Redis Cluster that holds a key's slot; `refresh` learns a new layout after a MOVED."""
 
     def __init__(self, url: str, **options: Any) -> None:
-        self._client = RedisCluster.from_url(url, protocol=2, retry=Retry(NoBackoff(), 0), **options)
+        self._client = RedisCluster.from_url(url, **{**_options(), **options})
 
     async def connect(self, key: str) -> AbstractConnection:
         await self._client.initialize()
@@ -79,12 +85,17 @@ class Link:
         self._timeout = timeout
         self._connection: AbstractConnection | None = None
 
-    async def call(self, *commands: Command) -> list[Any]:
-        """The replies of commands sent in one write. A command's own error is among the replies, as an exception.
+    async def call(self, *commands: Command, same: bool = False) -> list[Any]:
+        """The replies of commands sent in one write. A command's own error is among the replies, as an exception. With `same` they go
+        over the connection of the call before or nowhere: what is watched is forgotten with a connection.
 
         Raises RedisError, OSError or TimeoutError when the connection fails; whether the commands took effect is then unknown.
         """
+        if self._connection is not None and not self._connection.is_connected:
+            await self.close()  # redis-py would open another in silence
         if self._connection is None:
+            if same:
+                raise RedisConnectionError("the connection that watches the shard has been closed")
             async with asyncio.timeout(self._timeout):
                 self._connection = await self._connections.connect(self._key)
         connection = self._connection
@@ -119,7 +130,7 @@ def _pack(command: tuple[Any, ...]) -> bytes:
 async def _reply(connection: AbstractConnection) -> Any:
     try:
         return await connection.read_response(disconnect_on_error=False)
-    except (RedisConnectionError, TimeoutError):
+    except (RedisConnectionError, RedisTimeoutError, TimeoutError):
         raise
     except RedisError as error:
         return error

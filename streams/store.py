@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import msgspec
 from redis.exceptions import RedisError
 
 from streams.crash import CrashPoint, crash_point
@@ -53,10 +54,15 @@ class ShardStore:
             ("EXEC",),
         )
         await self._check(replies)
+        await self._check(replies[-1])
         fields, labels, outbox = replies[-1]
         pairs = dict(zip(fields[::2], fields[1::2], strict=True))
         meta = decode_meta({name.decode(): value for name, value in pairs.items()})
-        return Loaded(meta, Labels([label.decode() for label in labels]), [decode_entry(values[1]) for _, values in outbox])
+        try:
+            entries = [decode_entry(values[1]) for _, values in outbox]
+        except (msgspec.ValidationError, msgspec.DecodeError) as error:
+            raise StateUnreadable(f"expected outbox entries as this release writes them under {keys.outbox}, found: {error}") from None
+        return Loaded(meta, Labels([label.decode() for label in labels]), entries)
 
     async def read(self, token: str, users: Sequence[str], roster: tuple[int, int] | None) -> tuple[list[bytes | None], list[str]]:
         """The stored states of `users` (keys `BRAND:USER`), and the `roster` entries from one index to another, inclusive.
@@ -105,7 +111,7 @@ class ShardStore:
             commands.append(("XTRIM", keys.outbox, "MINID", f"{trim_to + 1}-0"))
         commands.append(("EXEC",))
         crash_point(CrashPoint.STEP_BEFORE_EXEC)
-        replies = await self._link.call(*commands)
+        replies = await self._link.call(*commands, same=True)
         crash_point(CrashPoint.STEP_AFTER_EXEC)
         await self._check(replies)
         if replies[-1] is None:

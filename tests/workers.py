@@ -200,7 +200,9 @@ class Deployment:
     def produce(self, records: Iterable[tuple[str, int, bytes | None, bytes | None]]) -> dict[tuple[str, int], int]:
         """Write (topic, partition, key, value) as they are; the end of each log written to."""
         ends: dict[tuple[str, int], int] = {}
-        producer = Producer({"bootstrap.servers": self.bootstrap, "enable.idempotence": True, "linger.ms": 2, "message.max.bytes": 8_000_000})
+        producer = Producer(
+            {"bootstrap.servers": self.bootstrap, "enable.idempotence": True, "linger.ms": 2, "message.max.bytes": 8_000_000}
+        )
 
         def delivered(error: KafkaError | None, message: Message) -> None:
             assert error is None, error

@@ -118,7 +118,7 @@ class StepSums(Struct, frozen=True, kw_only=True):
 
 
 class Stored(Struct, frozen=True, kw_only=True):
-    """How far a shard is stored: its last step, its watermark and the turn it has swept to (0: none)."""
+    """How far a shard is stored: its last step (rollup, transitions and all), its watermark and the turn it has swept to (0: none)."""
 
     version: int
     watermark: int

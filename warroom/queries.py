@@ -153,6 +153,19 @@ ORDER BY brand, user_id
 LIMIT 100
 """
 
+TRANSITIONS_AGAINST_STEPS = """
+SELECT shard, sum(told) AS expected, sum(stored) AS found
+FROM
+(
+    SELECT shard, sum(transitions) AS told, 0 AS stored, count() - count(transitions) AS untold FROM steps GROUP BY shard
+    UNION ALL
+    SELECT shard, 0 AS told, count() AS stored, 0 AS untold FROM transitions GROUP BY shard
+)
+GROUP BY shard
+HAVING sum(untold) = 0 AND expected != found
+ORDER BY shard
+"""
+
 FLOWS_AGAINST_TRANSITIONS = f"""
 SELECT brand, sum(stored) AS transitions, sum(flowed) AS flows
 FROM

@@ -96,7 +96,7 @@ class Star:
         return {row[0]: row[1] for row in self._rows(queries.DEAD_LETTERS)}
 
     def stored(self) -> dict[int, Stored]:
-        """How far each shard is stored; version 0 for one that has told nothing."""
+        """How far each shard is stored, rollups and transitions; version 0 for one that has told nothing."""
         return {row[0]: Stored(version=row[1], watermark=row[2], swept_to=row[3]) for row in self._rows(queries.STORED)}
 
     def stored_offsets(self) -> dict[tuple[str, int], int]:
@@ -109,7 +109,8 @@ class Star:
 
     def ledger_balances(self, brand: str | None = None) -> list[Violation]:
         """What does not add up, empty if all does: a closing below zero; a layer's closing other than the users whose last transition led
-        there; a user whose transitions do not chain (one lost, one doubled); transitions and flows that differ in number."""
+        there; a user whose transitions do not chain (one lost, one doubled); transitions and flows that differ in number; of all brands
+        together also transitions other than the steps tell of."""
         found = [
             Violation(brand=of, where=f"{layer} at {to_rfc3339(minute)}", expected="a closing of 0 or more", found=str(count))
             for of, layer, minute, count in self._rows(queries.NEGATIVE_CLOSINGS, _of(brand))
@@ -126,6 +127,11 @@ class Star:
             Violation(brand=of, where="flow_minutes", expected=f"{transitions} transitions", found=str(flows))
             for of, transitions, flows in self._rows(queries.FLOWS_AGAINST_TRANSITIONS, _of(brand))
         ]
+        if brand is None:
+            found += [
+                Violation(brand="", where=f"shard {shard}", expected=f"{told} transitions by its steps", found=str(there))
+                for shard, told, there in self._rows(queries.TRANSITIONS_AGAINST_STEPS)
+            ]
         return found
 
     def _rows(self, text: str, parameters: Mapping[str, Any] | None = None) -> Sequence[Sequence[Any]]:

@@ -94,7 +94,8 @@ CREATE TABLE IF NOT EXISTS {database}.steps
     late UInt64,
     dead_letters Map(LowCardinality(String), UInt64) COMMENT 'by reason',
     forwarded UInt64,
-    ticks UInt64
+    ticks UInt64,
+    transitions Nullable(UInt64) COMMENT 'how many the step has, NULL if it did not tell'
 )
 ENGINE = MergeTree
 ORDER BY (shard, version)

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ POINTS = [point for point in CrashPoint if not point.value.startswith("sink.")]
 """Every place in takeover, step and publishing: a new one is tested without being named here."""
 
 AT_TAKEOVER = (CrashPoint.TAKEOVER_BEFORE_OUTBOX, CrashPoint.TAKEOVER_AFTER_OUTBOX)
-EVENTS = 8_000
+EVENTS = 6_000
 STRETCH = 240
 """The simulated thirty hours become three hundred days, so that layers lapse."""
 
@@ -36,10 +37,24 @@ class _Dated(msgspec.Struct):
     occurred_at: object = None
 
 
-def lines() -> Iterator[bytes]:
+@cache
+def lines() -> tuple[bytes, ...]:
     """In order of time, with double orders and broken lines; most users in one brand."""
+    return tuple(_lines())
+
+
+def _lines() -> Iterator[bytes]:
     config = SimulatorConfig(
-        load_ladder("5r"), seed=7, users=900, events=EVENTS, start=datetime(2025, 1, 1, 18), peak=4, late=0, retries=0, text_times=0, broken=0.01
+        load_ladder("5r"),
+        seed=7,
+        users=900,
+        events=EVENTS,
+        start=datetime(2025, 1, 1, 18),
+        peak=4,
+        late=0,
+        retries=0,
+        text_times=0,
+        broken=0.01,
     )
     begin = config.start_ms
     for line in PromotionDay(config).lines():
@@ -75,7 +90,10 @@ class Ended:
 
     def transitions(self) -> dict[tuple[str, str], list[Any]]:
         return {
-            user: [(t.seq, t.from_, t.to, t.kind, t.direction, t.occurred_at, t.effective_at, t.late, t.cause, t.touch, t.first_touch) for t in chain]
+            user: [
+                (t.seq, t.from_, t.to, t.kind, t.direction, t.occurred_at, t.effective_at, t.late, t.cause, t.touch, t.first_touch)
+                for t in chain
+            ]
             for user, chain in self.told.by_user().items()
         }
 
@@ -159,9 +177,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory, mock_broker: str, redi
 
 @pytest.mark.parametrize("nth", [1, 3])
 @pytest.mark.parametrize("point", POINTS)
-def test_killed_at_a_crash_point(
-    undisturbed: Ended, tmp_path: Path, mock_broker: str, redis_url: str, point: CrashPoint, nth: int
-) -> None:
+def test_killed_at_a_crash_point(undisturbed: Ended, tmp_path: Path, mock_broker: str, redis_url: str, point: CrashPoint, nth: int) -> None:
     with new_deployment(tmp_path, mock_broker, redis_url) as deployment:
         done = replayed(deployment)
         if point in AT_TAKEOVER:

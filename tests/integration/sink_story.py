@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 import msgspec
 import xxhash
 
-from schemas.rollup import NewUsers, OrderRow, Rollup, TouchCount, TouchPlace
+from schemas.rollup import NewUsers, OrderRow, TouchCount, TouchPlace
 from schemas.times import DAY_MS, MINUTE_MS, to_rfc3339
 from schemas.transition import Cause, FirstTouch, Touch, Transition, TransitionKind
+from sinks.rows import CountedRollup
 
 LAYERS = ("R0", "R1", "R2", "R3", "R4", "R5")
 START = 1_794_355_200_000
@@ -34,9 +35,10 @@ class _User:
 
 
 class Shard:
-    """Tells the steps of one shard; the same seed tells the same story."""
+    """Tells the steps of one shard; the same seed tells the same story. `counts` says whether rollups tell of their transitions."""
 
-    def __init__(self, shard: int, seed: int = 1, brand: str = "acme") -> None:
+    def __init__(self, shard: int, seed: int = 1, brand: str = "acme", *, counts: bool = True) -> None:
+        self._counts = counts
         self._shard = shard
         self._brand = brand
         self._random = random.Random(seed * 1000 + shard)
@@ -69,7 +71,7 @@ class Shard:
             to = self._random.randrange(len(LAYERS))
             if to != user.layer:
                 entry.transitions.append(self._transition(user, to, len(entry.transitions), channel))
-        entry.rollups = self._rollups(parts, touches, new_users, orders)
+        entry.rollups = self._rollups(parts, touches, new_users, orders, len(entry.transitions))
         return entry
 
     def _someone(self) -> _User:
@@ -124,11 +126,11 @@ class Shard:
         user.layer = to
         return msgspec.json.encode(transition)
 
-    def _rollups(self, parts: int, touches: list[TouchCount], new_users: list[NewUsers], orders: list[OrderRow]) -> list[bytes]:
+    def _rollups(self, parts: int, touches: list[TouchCount], new_users: list[NewUsers], orders: list[OrderRow], moves: int) -> list[bytes]:
         told = []
         for index in range(parts):
             last = index == parts - 1
-            rollup = Rollup(
+            rollup = CountedRollup(
                 shard=self._shard,
                 version=self._version,
                 index=index,
@@ -147,6 +149,7 @@ class Shard:
                 dead_letters={},
                 forwarded=0,
                 ticks=0,
+                transitions=moves if last and self._counts else None,
             )
             told.append(msgspec.json.encode(rollup))
         return told

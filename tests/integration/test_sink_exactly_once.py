@@ -20,6 +20,7 @@ from tests.integration.sink_world import (
     config,
     contents,
     is_stored,
+    query,
     run_until_killed,
     run_until_stored,
     sink_process,
@@ -80,6 +81,44 @@ def test_killed_at_a_crash_point(
     settings = config(mock_broker, published.prefix, clickhouse_url, database)
     assert run_until_killed(settings, point.value, nth)
     run_until_stored(settings, published.steps, published.transitions)
+    assert contents(settings.clickhouse) == published.expected
+
+
+def test_rollups_that_do_not_tell_of_their_transitions(
+    published: Published, mock_broker: str, topic_prefix: str, clickhouse_url: str, database: str
+) -> None:
+    log = Log(mock_broker, topic_prefix)
+    for shard in range(PARTITIONS):
+        log.publish(shard, told_again(Shard(shard, counts=False).steps(STEPS, parts=1 + shard % 2)))
+    settings = config(mock_broker, topic_prefix, clickhouse_url, database)
+    run_until_stored(settings, published.steps, published.transitions)
+    assert contents(settings.clickhouse) == published.expected
+
+
+def test_a_step_is_stored_with_its_transitions(
+    published: Published, mock_broker: str, topic_prefix: str, clickhouse_url: str, database: str
+) -> None:
+    """Whichever comes first, and be one topic read far ahead of the other."""
+    log = Log(mock_broker, topic_prefix)
+    for shard, told in published.entries.items():
+        first = "rollups" if shard % 2 else "transitions"
+        for entry in told:
+            for value in getattr(entry, first):
+                log.send(first, shard, value)
+    log.flush()
+    settings = config(mock_broker, topic_prefix, clickhouse_url, database, block_rows=20)
+    with sink_process(settings) as sink:
+        time.sleep(3)
+        assert query(settings.clickhouse, "SELECT count() FROM transitions") == [(0,)]
+        for shard, told in published.entries.items():
+            later = "transitions" if shard % 2 else "rollups"
+            for entry in told:
+                for value in getattr(entry, later):
+                    log.send(later, shard, value)
+        log.flush()
+        wait_until(
+            lambda: sink.poll() is not None or is_stored(settings.clickhouse, published.steps, published.transitions), "the sink", 40
+        )
     assert contents(settings.clickhouse) == published.expected
 
 

@@ -10,6 +10,7 @@ from sinks.decision import (
     Mark,
     Opening,
     Settling,
+    Step,
     Stream,
     Verdict,
     agreement,
@@ -17,6 +18,7 @@ from sinks.decision import (
     log_state,
     opening,
     settling,
+    step_state,
 )
 
 NONE = Mark()
@@ -72,6 +74,29 @@ def test_a_step_need_not_have_transitions_but_lacks_none_of_those_it_has(seen: M
 @pytest.mark.parametrize("seen", [NONE, WHOLE, PART])
 def test_spend_is_told_by_its_offset_alone(seen: Mark) -> None:
     assert judge(Stream.SPEND, seen, 0, 0) is Verdict.NEW
+
+
+@pytest.mark.parametrize(
+    ("expected", "found", "passed", "settled", "state"),
+    [
+        (0, 0, False, False, Step.WHOLE),
+        (3, 3, False, False, Step.WHOLE),
+        (3, 3, True, False, Step.WHOLE),
+        (3, 2, False, False, Step.WAITING),
+        (3, 0, False, True, Step.WAITING),
+        (3, 2, True, False, Step.LOST),
+        (3, 0, True, True, Step.LOST),
+        (3, 4, False, False, Step.LOST),
+        (0, 1, False, True, Step.LOST),
+        (None, 0, False, False, Step.WAITING),
+        (None, 5, False, False, Step.WAITING),
+        (None, 0, False, True, Step.WHOLE),
+        (None, 0, True, False, Step.WHOLE),
+        (None, 5, True, True, Step.WHOLE),
+    ],
+)
+def test_a_step_is_whole_with_its_transitions(expected: int | None, found: int, passed: bool, settled: bool, state: Step) -> None:
+    assert step_state(expected, found, passed=passed, settled=settled) is state
 
 
 @pytest.mark.parametrize(
