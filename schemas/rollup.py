@@ -98,3 +98,5 @@ class Rollup(Struct, gc=False, kw_only=True):
     """by reason"""
     forwarded: int
     ticks: int
+    transitions: int
+    """of the whole step: their records come on another topic, in no order with this one"""

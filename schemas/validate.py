@@ -114,7 +114,7 @@ class Validator:
 def _nesting(value: bytes) -> int:
     """How deep the brackets outside of texts nest."""
     depth = deepest = 0
-    for bracket in re.findall(rb'[\[{\]}]', re.sub(rb'"(?:[^"\\]|\\.)*"', b"", value)):
+    for bracket in re.findall(rb"[\[{\]}]", re.sub(rb'"(?:[^"\\]|\\.)*"', b"", value)):
         depth += 1 if bracket in b"[{" else -1
         deepest = max(deepest, depth)
     return deepest

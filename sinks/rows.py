@@ -37,12 +37,6 @@ class Record(msgspec.Struct, gc=False):
     """of the record that ends a step: how many transitions the step has, None if it does not tell"""
 
 
-class CountedRollup(Rollup, gc=False, kw_only=True):
-    """A rollup whose last part may tell how many transitions its step has."""
-
-    transitions: int | None = None
-
-
 class BadRecord(ValueError):
     """The bytes are no record of this topic; the message says why."""
 
@@ -52,7 +46,7 @@ class Decoder:
 
     def __init__(self, ladder: Ladder) -> None:
         self._ladder = ladder
-        self._rollup = msgspec.json.Decoder(CountedRollup)
+        self._rollup = msgspec.json.Decoder(Rollup)
         self._transition = msgspec.json.Decoder(Transition)
         self._spend = msgspec.json.Decoder(Spend)
         self._by_stream: dict[Stream, Callable[[int, int, bytes], Record]] = {
@@ -138,7 +132,7 @@ def _place(place: TouchPlace | None) -> Row:
     return (place.at, place.channel or "", place.campaign_id or "", place.store_id or "", place.guide_id or "")
 
 
-def _step_row(rollup: CountedRollup) -> Row:
+def _step_row(rollup: Rollup) -> Row:
     return (
         rollup.shard,
         rollup.version,

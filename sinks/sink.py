@@ -219,7 +219,7 @@ class _Loop:
     def _follow(self, lanes: Iterable[Lane]) -> dict[Lane, int]:
         """Read these lanes, and no others, from where each has been read to; returns where that is in the log."""
         self._followed = set(lanes)
-        offsets = {lane: self._lanes[lane].read.offset for lane in self._followed}
+        offsets = {lane: self._lanes[lane].read.offset for lane in sorted(self._followed)}
         return self._patience.insist(lambda _: self._reader.seek(offsets))
 
     def _read(self, messages: int) -> None:

@@ -68,7 +68,8 @@ def make_app(
         """Hands every batch to its shard and waits for none of them."""
         async for batch in batches:
             assert isinstance(batch, Batch)
-            host.feed(batch.topic, batch.partition, batch.fetched)
+            for (topic, partition), fetched in batch.found.items():
+                host.feed(topic, partition, fetched)
 
     assert len(host.topics) == len(KINDS)
     return app

@@ -113,4 +113,4 @@ def _split(whole: Rollup) -> list[bytes]:
     return [_encode(part) for part in parts]
 
 
-TOTALS = ("applied", "duplicates", "late", "forwarded", "ticks")
+TOTALS = ("applied", "duplicates", "late", "forwarded", "ticks", "transitions")

@@ -422,4 +422,5 @@ class Fold:
             "dead_letters": dict(self.reasons),
             "forwarded": counts.forwarded.total(),
             "ticks": counts.ticks,
+            "transitions": len(self._transitions),
         }

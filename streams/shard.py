@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable
 from enum import StrEnum
 
+import msgspec
 import structlog
 from msgspec import Struct
 from redis.exceptions import RedisError
@@ -18,7 +19,7 @@ from schemas.touchpoint import KINDS, Touchpoint
 from schemas.validate import Validator
 from streams import metrics
 from streams.crash import CrashPoint, crash_point
-from streams.errors import Conflict, LadderChanged, ShardStopped
+from streams.errors import Conflict, LadderChanged, ShardStopped, StateUnreadable
 from streams.fold import Fold, Record
 from streams.intake import Intake
 from streams.labels import Labels
@@ -27,6 +28,7 @@ from streams.logs import Fetched
 from streams.meta import Meta
 from streams.outbox import Entry
 from streams.publisher import Publisher
+from streams.state import decode_state
 from streams.store import ShardStore
 from streams.takeover import LogInspector, refuse_forgotten
 
@@ -277,11 +279,17 @@ class Shard:
         crash_point(CrashPoint.STEP_AFTER_READ)
         read = clock()
         # 2. Fold.
-        fold = self._fold(records, keys, states)
-        if idle is not None:
-            fold.advance(idle)
-        if turn is not None:
-            self._sweep(fold, swept, turn)
+        try:
+            fold = self._fold(records, keys, states)
+            if idle is not None:
+                fold.advance(idle)
+            if turn is not None:
+                self._sweep(fold, swept, turn)
+        except (msgspec.ValidationError, msgspec.DecodeError) as error:
+            foreign = [user for user, state in states.items() if not _is_state(state)]
+            raise StateUnreadable(
+                f"shard {self.number}: expected users' states as this release writes them, found in {', '.join(foreign[:3])}: {error}"
+            ) from None
         if fold.meta == self.meta:
             await self._store.release()
             return
@@ -360,6 +368,13 @@ class Shard:
     def unacknowledged(self) -> int:
         """Outbox entries that Kafka has not acknowledged."""
         return len(self._unacknowledged)
+
+
+def _is_state(stored: bytes | None) -> bool:
+    try:
+        return stored is None or bool(decode_state(stored))
+    except (msgspec.ValidationError, msgspec.DecodeError):
+        return False
 
 
 class _ShardMetrics:

@@ -19,18 +19,21 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
 from streams.host import ShardHost
-from streams.logs import Fetched, LogReader
+from streams.logs import Fetched, LogReader, Place
 
 log = structlog.get_logger(__name__)
 
 
 class Batch(NamedTuple):
-    """What Faust carries as one record: all that was fetched of one log at once."""
+    """What Faust carries as one record: all that was fetched at once, of every log, under the name and offset of one of them.
+
+    Faust takes some turns of the event loop for each record it carries, and in every turn the shards may fold.
+    """
 
     topic: str
     partition: int
     offset: int
-    fetched: Fetched
+    found: dict[Place, Fetched]
 
 
 class ConsumerThread(driver.AIOKafkaConsumerThread):
@@ -85,7 +88,8 @@ class BatchConsumer(driver.Consumer):
         idle = {place for place in self.reader.assigned if TP(*place) not in active}
         self.reader.pause(self.host.full() | idle)
         found = await self.reader.fetch(min(timeout, 0.25))
-        return {TP(*place): [Batch(*place, _offset(fetched), fetched)] for place, fetched in found.items()}
+        carrier = next((place for place in found if TP(*place) in active), None)
+        return {} if carrier is None else {TP(*carrier): [Batch(*carrier, _offset(found[carrier]), found)]}
 
     def _to_message(self, tp: TP, record: Batch) -> ConsumerMessage:
         value: Any = record

@@ -82,15 +82,19 @@ class Worker:
         watchdog = asyncio.create_task(self._watch(), name="watchdog")
         stop = asyncio.create_task(self._stopping.wait(), name="stop")
         self._settle_memory()
-        await self._app.start()
-        crash = asyncio.create_task(self._app.wait_until_stopped(), name="faust")
+        faust = asyncio.create_task(self._serve(), name="faust")
         try:
-            await asyncio.wait({publisher, watchdog, stop, crash}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({publisher, watchdog, stop, faust}, return_when=asyncio.FIRST_COMPLETED)
             log.info("worker stops", asked=self._stopping.is_set())
             if not self._stopping.is_set():
-                self._raise_first(publisher, watchdog)
+                self._raise_first(publisher, watchdog, faust)
         finally:
-            await self._end(publisher, watchdog, stop, crash)
+            await self._end(publisher, watchdog, stop, faust)
+
+    async def _serve(self) -> None:
+        # Starting ends with the first shards taken, which waits for Kafka and Redis: it is no reason not to stop.
+        await self._app.start()
+        await self._app.wait_until_stopped()
 
     async def _end(self, *tasks: asyncio.Task[Any]) -> None:
         try:

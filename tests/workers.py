@@ -35,7 +35,7 @@ from schemas.topics import load_topics
 from schemas.touchpoint import KINDS
 from schemas.transition import Transition
 from sources.kafka_log import KafkaLog
-from sources.producer import Replayed, replay
+from sources.producer import Replayed, ReplayPolicy, replay
 from sources.slices import SlicePolicy
 from streams.ladder import Rules
 from streams.meta import Meta
@@ -47,6 +47,10 @@ PATIENCE_S = 90.0
 
 _transition = msgspec.json.Decoder(Transition).decode
 _rollup = msgspec.json.Decoder(Rollup).decode
+
+
+Written = tuple[str, int, bytes | None, bytes | None, list[tuple[str, bytes]] | None]
+"""(topic without prefix, partition, key, value, headers) of a record as a test writes it."""
 
 
 class Worker:
@@ -191,11 +195,9 @@ class Deployment:
         return asyncio.run(self._replay(lines, slice_records))
 
     async def _replay(self, lines: Iterable[bytes], slice_records: int) -> Replayed:
-        policy = SlicePolicy(records=slice_records)
-        from sources.producer import ReplayPolicy
-
+        policy = ReplayPolicy(slices=SlicePolicy(records=slice_records))
         with KafkaLog(self.bootstrap, prefix=self.settings.topic_prefix) as log:
-            return await replay(lines, log, validator_of(self.settings), self.settings.partitions, policy=ReplayPolicy(slices=policy))
+            return await replay(lines, log, validator_of(self.settings), self.settings.partitions, policy=policy)
 
     def produce(self, records: Iterable[tuple[str, int, bytes | None, bytes | None]]) -> dict[tuple[str, int], int]:
         """Write (topic, partition, key, value) as they are; the end of each log written to."""
@@ -212,8 +214,8 @@ class Deployment:
             assert offset is not None
             ends[topic, partition] = offset + 1
 
-        for topic, partition, key, value in records:
-            producer.produce(self.topic(topic), value, key, partition, on_delivery=delivered)
+        for topic, partition, key, value, headers in records:
+            producer.produce(self.topic(topic), value, key, partition, on_delivery=delivered, headers=headers)
             producer.poll(0)
         assert producer.flush(30) == 0
         return ends
@@ -321,7 +323,7 @@ class Deployment:
                 told.repeats += 1
         rule = SubscriberRule()
         for message in self.read("deadletters"):
-            shard, version, index = (int(part) for part in headers_of(message)["ce_id"].split(b":"))
+            shard, version, index = [int(part) for part in headers_of(message)["ce_id"].split(b":")]
             if rule.is_new(shard, version, index):
                 told.letters.append(message)
             else:

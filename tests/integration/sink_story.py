@@ -8,10 +8,9 @@ from dataclasses import dataclass, field
 import msgspec
 import xxhash
 
-from schemas.rollup import NewUsers, OrderRow, TouchCount, TouchPlace
+from schemas.rollup import NewUsers, OrderRow, Rollup, TouchCount, TouchPlace
 from schemas.times import DAY_MS, MINUTE_MS, to_rfc3339
 from schemas.transition import Cause, FirstTouch, Touch, Transition, TransitionKind
-from sinks.rows import CountedRollup
 
 LAYERS = ("R0", "R1", "R2", "R3", "R4", "R5")
 START = 1_794_355_200_000
@@ -37,8 +36,7 @@ class _User:
 class Shard:
     """Tells the steps of one shard; the same seed tells the same story. `counts` says whether rollups tell of their transitions."""
 
-    def __init__(self, shard: int, seed: int = 1, brand: str = "acme", *, counts: bool = True) -> None:
-        self._counts = counts
+    def __init__(self, shard: int, seed: int = 1, brand: str = "acme") -> None:
         self._shard = shard
         self._brand = brand
         self._random = random.Random(seed * 1000 + shard)
@@ -130,7 +128,7 @@ class Shard:
         told = []
         for index in range(parts):
             last = index == parts - 1
-            rollup = CountedRollup(
+            rollup = Rollup(
                 shard=self._shard,
                 version=self._version,
                 index=index,
@@ -149,7 +147,7 @@ class Shard:
                 dead_letters={},
                 forwarded=0,
                 ticks=0,
-                transitions=moves if last and self._counts else None,
+                transitions=moves if last else 0,
             )
             told.append(msgspec.json.encode(rollup))
         return told

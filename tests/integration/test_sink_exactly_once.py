@@ -89,7 +89,7 @@ def test_rollups_that_do_not_tell_of_their_transitions(
 ) -> None:
     log = Log(mock_broker, topic_prefix)
     for shard in range(PARTITIONS):
-        log.publish(shard, told_again(Shard(shard, counts=False).steps(STEPS, parts=1 + shard % 2)))
+        log.publish(shard, told_again(Shard(shard).steps(STEPS, parts=1 + shard % 2)))
     settings = config(mock_broker, topic_prefix, clickhouse_url, database)
     run_until_stored(settings, published.steps, published.transitions)
     assert contents(settings.clickhouse) == published.expected

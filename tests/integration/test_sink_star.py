@@ -19,11 +19,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from schemas.rollup import NewUsers, OrderRow, TouchCount
+from schemas.rollup import NewUsers, OrderRow, Rollup, TouchCount
 from schemas.times import DAY_MS, MINUTE_MS, to_rfc3339
 from schemas.transition import Cause, FirstTouch, Touch, Transition, TransitionKind
 from sinks.config import ClickHouse
-from sinks.rows import CountedRollup
 from tests.integration.sink_story import LAYERS, user_hash
 from tests.integration.sink_world import PARTITIONS, Log, config, query, run_until_stored
 from tests.servers import wait_until
@@ -132,7 +131,7 @@ def transition(move: Move, index: int) -> bytes:
 def rollup(shard: int, version: int, swept_to: int | None, **rows: Any) -> bytes:
     told: dict[str, Any] = {"touches": [], "new_users": [], "orders": [], **rows}
     return msgspec.json.encode(
-        CountedRollup(
+        Rollup(
             shard=shard,
             version=version,
             index=0,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any, Literal
 
 import pytest
@@ -11,7 +12,7 @@ import redis
 from redis.asyncio.connection import AbstractConnection, Connection
 from redis.cluster import RedisCluster
 from redis.crc import key_slot
-from redis.exceptions import RedisError
+from redis.exceptions import MovedError, RedisError
 
 from streams.errors import Conflict, StateUnreadable
 from streams.link import Cluster, Connections, SingleNode
@@ -33,6 +34,7 @@ class Cutter:
         self.armed: Literal["", "request", "reply"] = ""
         self._behind = behind
         self._servers: list[asyncio.Server] = []
+        self._closed = asyncio.Semaphore(0)
 
     async def connect(self, key: str) -> AbstractConnection:
         node: Any = await self._behind.connect(key)
@@ -44,29 +46,35 @@ class Cutter:
             replies = asyncio.create_task(_pipe(there, writer))
             while data := await reader.read(65_536):
                 if self.armed and b"EXEC" in data:
-                    replies.cancel()
-                    if self.armed == "reply":
-                        here.write(data)
-                        await here.drain()
-                        await there.read(1)  # it has been carried out
-                    self.armed = ""
                     break
                 here.write(data)
+            replies.cancel()
+            await asyncio.wait([replies])
+            if data and self.armed == "reply":
+                here.write(data)
+                await here.drain()
+                await there.read(1)  # it has been carried out
+            self.armed = ""
             for end in (writer, here):
                 end.close()
+                with contextlib.suppress(OSError):
+                    await end.wait_closed()
+            self._closed.release()
 
         server = await asyncio.start_server(pass_on, "127.0.0.1", 0)
         self._servers.append(server)
-        connection = Connection(host="127.0.0.1", port=server.sockets[0].getsockname()[1], protocol=2)
-        await connection.connect()
+        connection: AbstractConnection = Connection(host="127.0.0.1", port=server.sockets[0].getsockname()[1], protocol=2)
+        await connection.connect()  # type: ignore[no-untyped-call]
         return connection
 
     async def refresh(self) -> None:
         await self._behind.refresh()
 
     async def close(self) -> None:
+        """To be called when all its connections have been let go."""
         for server in self._servers:
             server.close()
+            await self._closed.acquire()
         await self._behind.close()
 
 
@@ -87,8 +95,10 @@ def url(kind: Kind, request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def client(kind: Kind, url: str) -> Any:
-    return redis.Redis.from_url(url) if kind == "single" else RedisCluster.from_url(url)
+def client(kind: Kind, url: str) -> Iterator[Any]:
+    made = redis.Redis.from_url(url) if kind == "single" else RedisCluster.from_url(url)
+    yield made
+    made.close()
 
 
 @pytest.fixture
@@ -125,12 +135,16 @@ def entry(version: int) -> Entry:
 
 
 def meta(version: int, token: str) -> Meta:
-    return Meta(version=version, token=token, ladder="5r@1", watermark=7, offsets=[1, 2, 3, 4], census={"山茶": [1, 2]}, senders={"0:1": (2, 3)})
+    return Meta(
+        version=version, token=token, ladder="5r@1", watermark=7, offsets=[1, 2, 3, 4], census={"山茶": [1, 2]}, senders={"0:1": (2, 3)}
+    )
 
 
 async def step(store: ShardStore, version: int, *, before: str, token: str, user: str = "acme:ann", trim_to: int = 0) -> None:
     await store.read(before, [user], None)
-    await store.write(meta(version, token), {user: b"state %d" % version}, [user] if version == 1 else [], [f"label {version}"], entry(version), trim_to)
+    await store.write(
+        meta(version, token), {user: b"state %d" % version}, [user] if version == 1 else [], [f"label {version}"], entry(version), trim_to
+    )
 
 
 async def test_what_a_step_wrote_is_what_is_read(store: ShardStore, rival: ShardStore) -> None:
@@ -193,7 +207,9 @@ async def test_a_watch_let_go_refuses_nothing(store: ShardStore, rival: ShardSto
 
 
 @pytest.mark.parametrize("where", ["request", "reply"])
-async def test_a_cut_step_shows_in_the_token_whether_it_was_applied(cutter: Cutter, key_prefix: str, where: Literal["request", "reply"]) -> None:
+async def test_a_cut_step_shows_in_the_token_whether_it_was_applied(
+    cutter: Cutter, key_prefix: str, where: Literal["request", "reply"]
+) -> None:
     store = ShardStore(cutter, key_prefix, SHARD)
     await step(store, 1, before="", token="a:1")
     await store.read("a:1", ["acme:ann"], None)
@@ -220,13 +236,21 @@ async def test_a_call_cut_short_leaves_no_reply_behind(store: ShardStore, client
         assert (await store.load()).meta.token == "a:1"
 
 
+async def test_a_step_is_written_over_the_connection_that_watches_or_not_at_all(store: ShardStore, rival: ShardStore) -> None:
+    await step(store, 1, before="", token="a:1")
+    await store.read("a:1", ["acme:ann"], None)
+    await store.close()
+    await step(rival, 2, before="a:1", token="b:1")
+    with pytest.raises(LOST):
+        await store.write(meta(2, "a:2"), {"acme:ann": b"lost"}, [], [], entry(2), 0)
+    assert (await store.load()).meta == meta(2, "b:1")
+
+
 async def test_the_roster_is_read_in_pages_in_order_of_first_sight(store: ShardStore) -> None:
     names = [f"acme:用户{n}" for n in range(25)]
     await store.read("", names, None)
     await store.write(meta(1, "a:1"), dict.fromkeys(names, b"x"), names, [], entry(1), 0)
-    pages = []
-    for begin in range(0, 40, 10):
-        pages.append((await store.read("a:1", [], (begin, begin + 9)))[1])
+    pages = [(await store.read("a:1", [], (begin, begin + 9)))[1] for begin in range(0, 40, 10)]
     assert [len(page) for page in pages] == [10, 10, 5, 0]
     assert [name for page in pages for name in page] == names
 
@@ -320,11 +344,13 @@ async def test_a_slot_that_moves_to_another_node_is_followed(servers: Servers, k
     target = (owner + 1) % 3
     for i in (target, owner, 3 - target - owner):
         clients[i].execute_command("CLUSTER", "SETSLOT", slot, "NODE", ids[target])
-    with pytest.raises(RedisError, match="MOVED"):
+    with pytest.raises(MovedError):
         await store.load()
     assert (await _eventually(store.load)).meta == Meta()
     await step(store, 1, before="", token="a:1")
     assert clients[target].exists(ShardKeys(key_prefix, SHARD).meta)
+    for client in clients:
+        client.close()
     await store.close()
     await connections.close()
 

@@ -80,6 +80,7 @@ def rollup(version: int = 8, index: int = 0, *, last: bool = True) -> bytes:
             dead_letters={"future": 4},
             forwarded=5,
             ticks=6,
+            transitions=0,
         )
     )
 
