@@ -23,6 +23,7 @@ from bench.rounds import Sizes
 from deploy.stack.errors import StackError
 
 PARTS = ("throughput", "memory", "latency", "workers")
+_WIDTH = 120  # below it the widest table would be cut
 _README = Path(__file__).with_name("README.md")
 
 
@@ -94,7 +95,7 @@ def main() -> int:
         return 2
     for name in [name for name in os.environ if name.startswith("RFLOW_")]:
         del os.environ[name]  # what is measured is the default worker
-    console = Console()
+    console = Console(width=max(Console().width, _WIDTH))
     scale = QUICK if options.quick else FULL
     try:
         results = asyncio.run(run(scale, options.parts or list(PARTS), console, quick=options.quick))

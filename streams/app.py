@@ -19,6 +19,9 @@ from streams.transport import Batch, BatchTransport
 log = structlog.get_logger(__name__)
 
 
+_FOR_EVER_S = 10.0**8
+
+
 class GroupConfig(Struct, frozen=True, kw_only=True):
     """How a worker takes part in the consumer group. Times in seconds."""
 
@@ -56,7 +59,9 @@ def make_app(
         broker_heartbeat_interval=config.heartbeat,
         broker_rebalance_timeout=config.rebalance_timeout,
         broker_commit_interval=config.commit_interval,
-        broker_request_timeout=max(40.0, config.session_timeout + 5),
+        # What Faust allows for taking the shards; when it is over Faust goes on as if they had been taken, reading nothing. Kafka's own
+        # requests are bounded by the transport.
+        broker_request_timeout=_FOR_EVER_S,
         autodiscover=False,
         **options,
     )

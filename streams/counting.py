@@ -53,11 +53,11 @@ class Counts:
             found[0][0] += 1
             found[1].add(user)
 
-    def applied(self) -> Counter[str]:
+    def applied(self) -> dict[str, int]:
         """Applied touchpoints by type, the late ones included."""
-        found: Counter[str] = Counter()
-        for (_, _, type_, *_), (touchpoints, _) in self.touches.items():
-            found[type_] += touchpoints[0]
+        found: dict[str, int] = {}
+        for key, counted in self.touches.items():
+            found[key[2]] = found.get(key[2], 0) + counted[0][0]
         return found
 
     def rollups(self, shard: int, version: int, detected_at: int, ladder: str, meta: Meta, totals: dict[str, Any]) -> list[bytes]:

@@ -416,7 +416,7 @@ class Fold:
     def _totals(self) -> dict[str, Any]:
         counts = self.counts
         return {
-            "applied": counts.applied().total(),
+            "applied": sum(counts.applied().values()),
             "duplicates": counts.duplicates.total(),
             "late": counts.late.total(),
             "dead_letters": dict(self.reasons),

@@ -46,6 +46,8 @@ class StepConfig(Struct, frozen=True, kw_only=True):
     most_swept: int = 2_000
     buffer_records: int = 20_000
     """above this a log is left out of the fetch until its buffer is half empty"""
+    buffer_bytes: int = 16_000_000
+    """the same for what its heavy records weigh together"""
     most_unacknowledged: int = 16
     """a step waits while this many outbox entries have not been acknowledged"""
     retry_first: float = 0.1
@@ -160,8 +162,9 @@ class Shard:
 
     def is_full(self, topic: int, *, was_full: bool) -> bool:
         """Whether the buffer of a topic has no room; once full, until it is half empty."""
-        bound = self._config.buffer_records // 2 if was_full else self._config.buffer_records
-        return len(self.intake.logs[topic].buffer) >= bound
+        share = 2 if was_full else 1
+        batch = self.intake.logs[topic]
+        return len(batch.buffer) >= self._config.buffer_records // share or batch.heavy >= self._config.buffer_bytes // share
 
     async def run(self) -> None:
         """Takes steps until `close`. What stops the shard for an operator is logged and told in `error`."""

@@ -52,7 +52,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
             session_timeout_ms=int(conf.broker_session_timeout * 1000),
             rebalance_timeout_ms=int(conf.broker_rebalance_timeout * 1000),
             heartbeat_interval_ms=int(conf.broker_heartbeat_interval * 1000),
-            request_timeout_ms=int(conf.broker_request_timeout * 1000),
+            request_timeout_ms=max(40_000, int(conf.broker_session_timeout * 1000) + 5_000),
             # Membership alone: the records themselves come through librdkafka.
             max_poll_interval_ms=2**31 - 1,
             **driver.credentials_to_aiokafka_auth(conf.broker_credentials, conf.ssl_context),

@@ -148,8 +148,7 @@ class Worker:
         if self._config.step.strict:
             # Without ticks a strict shard rightly waits for news of the other logs.
             return any(shard.is_full(i, was_full=False) for i in range(len(self.host.topics))) and not shard.intake.is_held
-        ends = (self._reader.high_watermark((topic, number)) for topic in self.host.topics)
-        return any(end > offset + 1 for end, offset in zip(ends, shard.meta.offsets, strict=True))
+        return not shard.intake.is_caught_up
 
     def _measure(self) -> None:
         users: dict[tuple[str, str], int] = {}

@@ -53,6 +53,10 @@ Written = tuple[str, int, bytes | None, bytes | None, list[tuple[str, bytes]] | 
 """(topic without prefix, partition, key, value, headers) of a record as a test writes it."""
 
 
+Sent = tuple[str, int, bytes | None, bytes | None, list[tuple[str, bytes]] | None]
+"""(topic, partition, key, value, headers) of a record to be written"""
+
+
 class Worker:
     """One worker process. `port` is where its health is told."""
 
@@ -199,8 +203,8 @@ class Deployment:
         with KafkaLog(self.bootstrap, prefix=self.settings.topic_prefix) as log:
             return await replay(lines, log, validator_of(self.settings), self.settings.partitions, policy=policy)
 
-    def produce(self, records: Iterable[tuple[str, int, bytes | None, bytes | None]]) -> dict[tuple[str, int], int]:
-        """Write (topic, partition, key, value) as they are; the end of each log written to."""
+    def produce(self, records: Iterable[Sent]) -> dict[tuple[str, int], int]:
+        """Write these records as they are; the end of each log written to."""
         ends: dict[tuple[str, int], int] = {}
         producer = Producer(
             {"bootstrap.servers": self.bootstrap, "enable.idempotence": True, "linger.ms": 2, "message.max.bytes": 8_000_000}
@@ -215,7 +219,7 @@ class Deployment:
             ends[topic, partition] = offset + 1
 
         for topic, partition, key, value, headers in records:
-            producer.produce(self.topic(topic), value, key, partition, on_delivery=delivered, headers=headers)
+            producer.produce(self.topic(topic), value, key, partition, on_delivery=delivered, headers=dict(headers or ()))
             producer.poll(0)
         assert producer.flush(30) == 0
         return ends
@@ -334,7 +338,7 @@ class Deployment:
 def headers_of(message: Message) -> dict[str, bytes]:
     """The headers of a record by name."""
     found: dict[str, bytes] = {}
-    for name, value in message.headers() or ():
+    for name, value in dict(message.headers() or ()).items():
         found[name] = value if isinstance(value, bytes) else (value or "").encode()
     return found
 

@@ -82,7 +82,8 @@ class Ended:
         users = {}
         for place, state in deployment.users().items():
             if state is not None:
-                # Which of two sweeps wrote a lapsed user depends on where steps are cut; that every clock has reached the last turn does not.
+                # Which of two sweeps wrote a lapsed user depends on where steps are cut; that every clock has reached the last turn
+                # does not.
                 turn = deployment.rules.last_turn(metas[place[0]].watermark or 0)
                 state.clock = max(state.clock, turn - state.base)
             users[place] = state

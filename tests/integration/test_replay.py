@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -188,7 +189,7 @@ T0 = 1_735_700_000_000
 
 def by_hand() -> list[bytes]:
     """A handful of records that all fit into one step, over more than a year: decays, refunds of all kinds, names of all kinds."""
-    told = [
+    told: list[tuple[int, str, str, str, dict[str, Any]]] = [
         (0, "ad_exposure", "张伟", "山茶", {}),
         (0, "like", "张伟", "山茶", {}),
         (1, "purchase", "张伟", "山茶", {"order_id": "单1", "amount": 500}),
@@ -286,7 +287,7 @@ async def test_check_names_the_user_whose_state_was_altered_by_hand(rflow: Calla
             return sum(1 for number in range(settings.partitions) for _ in states.users(number)) == 9
 
         wait_until(all_there, "all users to be known", 60)
-        time.sleep(1.0)
+        await asyncio.sleep(1.0)
         status, out, err = rflow("check", "--data", data, "--json").end()
         assert status == 0, (out, err)
         key = ShardKeys(settings.redis_prefix, shard).user + "acme:part"

@@ -176,9 +176,7 @@ def test_a_worker_waits_for_redis_and_goes_on(tmp_path: Path, kafka: str, server
         deployment.until_applied(deployment.produce(likes(0, 200)))
         server.kill()
         ends = deployment.produce(likes(200, 600))
-        deployment.until(
-            lambda: {told["stage"] for told in worker.shards().values()} == {"waiting_for_redis"}, "the worker to notice", 30
-        )
+        deployment.until(lambda: {told["stage"] for told in worker.shards().values()} == {"waiting_for_redis"}, "the worker to notice", 30)
         server.start()
         deployment.until_applied(ends)
         server.freeze()

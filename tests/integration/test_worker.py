@@ -57,7 +57,8 @@ def plain_transitions(lines: Sequence[bytes]) -> dict[tuple[str, str], list[Any]
 
 def told_transitions(told: Told) -> dict[tuple[str, str], list[Any]]:
     return {
-        user: [(t.seq, t.from_, t.to, t.kind.value, t.effective_at, t.cause.type, t.late) for t in chain] for user, chain in told.by_user().items()
+        user: [(t.seq, t.from_, t.to, t.kind.value, t.effective_at, t.cause.type, t.late) for t in chain]
+        for user, chain in told.by_user().items()
     }
 
 
