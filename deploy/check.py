@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, Message
 from msgspec import Struct
 from redis import Redis
 from redis.cluster import RedisCluster
@@ -16,8 +17,8 @@ from deploy.wiring import ladder_of, wall_clock
 from schemas.deadletter import InvalidRecord
 from schemas.ladder import Ladder
 from schemas.partition import partition_of
-from schemas.touchpoint import Tick
-from schemas.validate import Validator
+from schemas.touchpoint import Tick, Touchpoint
+from schemas.validate import FUTURE_MS, Validator
 from streams.ladder import RELATION_KINDS, Rules
 from streams.meta import Meta, decode_meta
 from streams.outbox import FORWARDED_HEADER
@@ -146,9 +147,15 @@ def _shard(
     meta = states.meta(shard)
     fold = PlainFold(ladder)
     seen_forwards: set[tuple[int, bytes]] = set()
+    refused: set[tuple[int, int]] | None = None
     for topic, item, message in reader.records(shard, meta.offsets, on_read):
         if isinstance(item, InvalidRecord):
             continue
+        if _was_ahead(item, message):
+            # It may have been refused for it, or have been taken late enough.
+            refused = reader.refused(shard) if refused is None else refused
+            if (topic, message.offset()) in refused:
+                continue
         if not isinstance(item, Tick):
             if partition_of(item.user_id, settings.partitions) != shard:
                 continue
@@ -167,6 +174,12 @@ def _shard(
     done.gmv += figures.gmv
     done.refunds += figures.refunds
     done.buyers += figures.buyers
+
+
+def _was_ahead(item: Touchpoint | Tick, message: Message) -> bool:
+    """Whether a record, valid by now, lay in the future when the broker took it."""
+    kind, stamp = message.timestamp()
+    return kind != TIMESTAMP_NOT_AVAILABLE and isinstance(item.occurred_at, int) and item.occurred_at > stamp + FUTURE_MS
 
 
 def _compare(fold: PlainFold, states: StateReader, shard: int, rules: Rules, done: Recomputed) -> None:

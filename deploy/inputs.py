@@ -9,7 +9,7 @@ from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from schemas.deadletter import InvalidRecord
+from schemas.deadletter import InvalidRecord, Reason
 from schemas.touchpoint import KINDS, Tick, Touchpoint
 from schemas.validate import Validator
 from streams.fold import Record
@@ -54,6 +54,19 @@ class InputReader:
         for _, _, topic, item, message in merged:
             yield topic, item, message  # type: ignore[misc]
 
+    def refused(self, partition: int) -> set[tuple[int, int]]:
+        """(topic index, offset) of the partition's records that became dead letters because they lay in the future: by now they may not."""
+        low, high = self._bounds("deadletters", partition)
+        found: set[tuple[int, int]] = set()
+        index = {kind.topic.encode(): i for i, kind in enumerate(KINDS)}
+        if high > low:
+            for messages in self._batches("deadletters", partition, low, high):
+                for message in messages:
+                    told: dict[str, Any] = dict(message.headers() or ())
+                    if told.get("reason") == Reason.FUTURE.value.encode() and told.get("topic") in index:
+                        found.add((index[told["topic"]], int(told["offset"])))
+        return found
+
     def _bounds(self, topic: str, partition: int) -> tuple[int, int]:
         low, high = self._consumer.get_watermark_offsets(TopicPartition(self._prefix + topic, partition), timeout=self._timeout)
         return low, high
@@ -65,9 +78,16 @@ class InputReader:
         log = Log(topic, low - 1, -1)
         if end <= low:
             return []
+        for messages in self._batches(name, partition, low, end):
+            log.add(messages, self._validator.validate)
+            on_read(len(messages))
+        return log.buffer
+
+    def _batches(self, name: str, partition: int, low: int, end: int) -> Iterator[list[Message]]:
+        """The records of a log from offset `low` to `end` (exclusive)."""
         self._consumer.assign([TopicPartition(self._prefix + name, partition, low)])
-        deadline = time.monotonic() + self._timeout
-        while log.last < end - 1:
+        last, deadline = low - 1, time.monotonic() + self._timeout
+        while last < end - 1:
             messages = self._consumer.consume(_BATCH, 0.01)
             for message in messages:
                 error = message.error()
@@ -75,9 +95,7 @@ class InputReader:
                     raise KafkaException(error)
             good = [message for message in messages if message.error() is None and (message.offset() or 0) < end]
             if good:
-                deadline = time.monotonic() + self._timeout
-                log.add(good, self._validator.validate)
-                on_read(len(good))
+                last, deadline = good[-1].offset() or 0, time.monotonic() + self._timeout
+                yield good
             elif time.monotonic() > deadline:
-                raise TimeoutError(f"expected {name} [{partition}] to be readable up to offset {end - 1}, found nothing after {log.last}")
-        return log.buffer
+                raise TimeoutError(f"expected {name} [{partition}] to be readable up to offset {end - 1}, found nothing after {last}")

@@ -71,6 +71,7 @@ class Worker:
         self._app = make_app(config.group, self.host, self._reader, **(auth or {}))
         self._now = now
         self._stopping = asyncio.Event()
+        self._measured: set[int] = set()
 
     def stop(self) -> None:
         """Ends `run` within ten seconds, with nothing half done."""
@@ -151,6 +152,12 @@ class Worker:
         return not shard.intake.is_caught_up
 
     def _measure(self) -> None:
+        held = set(self.host.shards)
+        if held != self._measured:
+            # What belongs to a shard that has moved on is another worker's to tell.
+            for gauge in (metrics.LAG_RECORDS, metrics.LAG_SECONDS, metrics.USERS):
+                gauge.clear()
+            self._measured = held
         users: dict[tuple[str, str], int] = {}
         layers = [layer.id for layer in self._config.ladder.layers]
         for number, shard in self.host.shards.items():

@@ -19,13 +19,13 @@ from schemas.partition import partition_of
 from schemas.times import to_rfc3339
 from schemas.touchpoint import KINDS, Touchpoint
 from schemas.transition import TransitionKind
-from schemas.validate import Validator
+from schemas.validate import FUTURE_MS, Validator
 from sources.route import route
 from sources.simulator.config import SimulatorConfig
 from sources.simulator.day import PromotionDay
 from streams.outbox import FORWARDED_HEADER
 from streams.plain import PlainFold
-from tests.workers import Deployment, Told, assert_chained, headers_of
+from tests.workers import Deployment, Told, Worker, Written, assert_chained, headers_of
 
 LADDER = load_ladder("5r")
 T0 = time.time_ns() // 1_000_000 - 60_000
@@ -252,3 +252,34 @@ def test_health_readiness_and_metrics(deployment: Deployment) -> None:
     deployment.until(lambda: worker.metric("rflow_lag_records") == 0, "the lag to be told")
     assert worker.get("/nothing")[0] == 404
     assert worker.stop() == 0, worker.tail()
+
+
+def test_a_record_refused_as_of_the_future_is_no_difference_when_its_time_has_come(deployment: Deployment) -> None:
+    worker = deployment.start()
+    deployment.until(lambda: worker.running() == {0, 1, 2, 3}, "the worker to be at work")
+    now = time.time_ns() // 1_000_000
+    records: list[Written] = []
+    for n, (user, at) in enumerate((("ann", now + FUTURE_MS + 3_000), ("bob", now))):
+        value = orjson.dumps({"event_id": f"e{n}", "type": "like", "brand": "acme", "user_id": user, "occurred_at": at})
+        records.append(("touchpoints.interaction", place(user), user.encode(), value, None))
+    deployment.until_applied(deployment.produce(records))
+    assert [headers_of(letter)["reason"] for letter in deployment.told().letters] == [b"future"]
+    deployment.until(lambda: time.time_ns() // 1_000_000 > now + 3_500, "what was too early to be early enough")
+    assert_nothing_differs(deployment)
+    assert set(deployment.users()) == {(place("bob"), "acme:bob")}
+    assert worker.stop() == 0, worker.tail()
+
+
+def test_figures_of_a_shard_that_has_moved_on_are_told_no_longer(deployment: Deployment) -> None:
+    one = deployment.start()
+    deployment.until_applied(deployment.produce([("touchpoints.interaction", n, None, touchpoint(n, "tick", ""), None) for n in range(4)]))
+    deployment.until(lambda: _lag_shards(one) == {0, 1, 2, 3}, "the lag of all shards to be told")
+    two = deployment.start()
+    deployment.until(
+        lambda: one.running() and two.running() and _lag_shards(one) == one.running(), "only the lag of what it holds to be told"
+    )
+
+
+def _lag_shards(worker: Worker) -> set[int]:
+    lines = worker.get("/metrics")[1].decode().splitlines()
+    return {int(line.split('shard="')[1].split('"')[0]) for line in lines if line.startswith(("rflow_lag_records{", "rflow_lag_seconds{"))}
