@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 CONFIG_VARIABLE = "RFLOW_CONFIG"
 _SECRET_OPTIONS = ("password", "key.pem", "secret", "token", "jaas")
@@ -17,6 +18,16 @@ _SECRET_OPTIONS = ("password", "key.pem", "secret", "token", "jaas")
 
 class SettingsError(Exception):
     """Settings that cannot be used; a line for each mistake, none with a secret."""
+
+
+class _Environment(EnvSettingsSource):
+    """The environment; a table that is no JSON goes on as it is, to be told with all other mistakes."""
+
+    def decode_complex_value(self, field_name: str, field: FieldInfo, value: Any) -> Any:
+        try:
+            return super().decode_complex_value(field_name, field, value)
+        except ValueError:
+            return value
 
 
 class Settings(BaseSettings):
@@ -74,7 +85,7 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """What is given by hand goes before the environment, that before the file."""
         file = os.environ.get(CONFIG_VARIABLE)
-        return (init_settings, env_settings, *((TomlConfigSettingsSource(settings_cls, Path(file)),) if file else ()))
+        return (init_settings, _Environment(settings_cls), *((TomlConfigSettingsSource(settings_cls, Path(file)),) if file else ()))
 
     def kafka_client(self) -> dict[str, Any]:
         """The configuration of every librdkafka client."""
