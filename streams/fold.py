@@ -368,6 +368,8 @@ class Fold:
             sender, version, index = (int(part) for part in mark.split(b":"))
         except ValueError:
             return True
+        if not 0 <= sender < self._partitions:
+            return True
         name = f"{topic}:{sender}"
         if (version, index) <= self.meta.senders.get(name, (-1, -1)):
             return False

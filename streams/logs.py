@@ -99,7 +99,7 @@ class LogReader:
         for message in messages:
             place: Place = (message.topic(), message.partition())  # type: ignore[assignment]  # fetched messages have both
             error = message.error()
-            if place not in self._positions:
+            if place not in self._positions and (error is None or not error.fatal()):
                 continue
             if error is None:
                 found[place].append(message)
