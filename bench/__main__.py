@@ -34,7 +34,6 @@ class Scale(Struct, frozen=True, kw_only=True):
     populations: list[Population]
     latency_seconds: float
     latency_warm_up: float
-    latency_users: int
     scaling_events: int
 
 
@@ -43,7 +42,6 @@ FULL = Scale(
     populations=[Population(users=1_000_000, fewest=1, most=3), Population(users=50_000, fewest=10, most=10)],
     latency_seconds=60.0,
     latency_warm_up=10.0,
-    latency_users=500_000,
     scaling_events=1_000_000,
 )
 QUICK = Scale(
@@ -51,7 +49,6 @@ QUICK = Scale(
     populations=[Population(users=30_000, fewest=1, most=3), Population(users=3_000, fewest=10, most=10)],
     latency_seconds=8.0,
     latency_warm_up=3.0,
-    latency_users=50_000,
     scaling_events=100_000,
 )
 
@@ -71,7 +68,7 @@ async def run(scale: Scale, parts: list[str], console: Console, *, quick: bool) 
     if "latency" in parts:
         sizes = scale.sizes
         highest = found.throughput.rate if found.throughput else await throughput.maximum_rate(sizes.users, sizes.events)
-        plan = latency.Plan(rate=highest / 2, seconds=scale.latency_seconds, warm_up=scale.latency_warm_up, users=scale.latency_users)
+        plan = latency.Plan(rate=highest / 2, seconds=scale.latency_seconds, warm_up=scale.latency_warm_up, users=sizes.users)
         found = msgspec.structs.replace(found, latency=await latency.measure(plan, say))
     if "workers" in parts:
         found = msgspec.structs.replace(found, scaling=await workers.measure(scale.sizes.users, scale.scaling_events, say))
