@@ -4,9 +4,10 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PACKAGE := .[embedded,data,dev]
+SECONDS ?= 60
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint bench lock clean
+.PHONY: help install demo test fuzz lint bench lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -20,6 +21,10 @@ test: install ## the whole suite, on real servers; ARGS="-k sink" runs a part
 	$(BIN)/python -m tests.prerequisites
 	$(BIN)/python -m pytest $(ARGS)
 
+fuzz: install ## hostile input without end against decode and fold: SECONDS=3600, ARGS="--decode"
+	$(BIN)/python -m pip install --quiet -c constraints.txt --no-build-isolation -e '.[fuzz]'
+	$(BIN)/python -m tests.fuzz --seconds $(SECONDS) $(ARGS)
+
 lint: install ## what must hold of every line: ruff, its format, mypy --strict
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -30,7 +35,7 @@ bench: install ## how fast it is on this machine
 
 lock: ## write constraints.txt anew, with the newest versions pyproject.toml allows
 	rm -rf .venv/lock && $(PYTHON) -m venv .venv/lock
-	.venv/lock/bin/python -m pip install --quiet '$(PACKAGE)'
+	.venv/lock/bin/python -m pip install --quiet '.[embedded,data,dev,fuzz]'
 	head -1 constraints.txt > .venv/lock/constraints.txt
 	.venv/lock/bin/python -m pip freeze --exclude rflow >> .venv/lock/constraints.txt
 	mv .venv/lock/constraints.txt constraints.txt && rm -rf .venv/lock

@@ -23,11 +23,15 @@ _EXPECTED_OBJECT = "expected one JSON object in UTF-8"
 
 
 class _Named(msgspec.Struct):
-    type: object = None
+    type: msgspec.Raw = msgspec.Raw(b"null")
 
 
 _tick = msgspec.json.Decoder(Tick)
 _named = msgspec.json.Decoder(_Named)
+_text = msgspec.json.Decoder(str)
+
+_TEXT_OR_BRACKET = re.compile(rb'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)|[\[{\]}]', re.DOTALL)
+"""A text that never ends reaches to the end: it must not be looked for again at each quote inside it."""
 
 
 class Validator:
@@ -73,7 +77,8 @@ class Validator:
 
     def _tick_or_invalid(self, kind: Kind, value: bytes, error: msgspec.ValidationError) -> Tick:
         try:
-            name = _named.decode(value).type
+            raw = bytes(_named.decode(value).type)
+            name = _text.decode(raw) if raw.startswith(b'"') else ""
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as unreadable:
             raise InvalidRecord(Reason.INVALID_JSON, f"{_EXPECTED_OBJECT}: {unreadable}") from None
         if name == TICK:
@@ -82,7 +87,7 @@ class Validator:
             except msgspec.ValidationError as tick_error:
                 raise InvalidRecord(Reason.INVALID_FIELD, str(tick_error)) from None
             return self._tick(tick)
-        if isinstance(name, str) and name and CATALOGUE.get(name) is not kind:
+        if name and CATALOGUE.get(name) is not kind:
             raise _misplaced(name, kind) from None
         raise InvalidRecord(Reason.INVALID_FIELD, str(error)) from None
 
@@ -118,9 +123,12 @@ class Validator:
 def _nesting(value: bytes) -> int:
     """How deep the brackets outside of texts nest."""
     depth = deepest = 0
-    for bracket in re.findall(rb"[\[{\]}]", re.sub(rb'"(?:[^"\\]|\\.)*"', b"", value)):
-        depth += 1 if bracket in b"[{" else -1
-        deepest = max(deepest, depth)
+    for found in _TEXT_OR_BRACKET.findall(value):
+        if found in b"[{":
+            depth += 1
+            deepest = max(deepest, depth)
+        elif found in b"]}":
+            depth -= 1
     return deepest
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import zlib
+from datetime import datetime
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import msgspec
 
 from schemas.partition import partition_of
-from schemas.times import from_rfc3339
+from schemas.times import from_datetime
 from schemas.touchpoint import CATALOGUE, TICK, Kind
 
 
@@ -29,6 +30,9 @@ class _Head(msgspec.Struct):
     user_id: object = None
     occurred_at: object = None
 
+
+_Time = Annotated[datetime, msgspec.Meta(tz=True)]
+"""As the processor reads it, small letters and all."""
 
 _decode = msgspec.json.Decoder(_Head).decode
 _NOWHERE = Route(Kind.EXPOSURE, None, None)
@@ -66,6 +70,6 @@ def _millis(at: object) -> int | None:
     if not isinstance(at, str):
         return None
     try:
-        return from_rfc3339(at)
-    except (ValueError, OverflowError):
+        return from_datetime(msgspec.convert(at, _Time))
+    except (msgspec.ValidationError, OverflowError):
         return None
