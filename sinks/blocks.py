@@ -9,7 +9,7 @@ from typing import Any
 
 from sinks.decision import Lane, Range
 from sinks.rows import Record, Row
-from sinks.tables import FLOW_MINUTES, SHARDS, SPEND, STEPS, TABLES, TRANSITIONS, Table
+from sinks.tables import PARTS, SHARDS, SPEND, STEPS, TABLES, Table
 
 _REVISIONS_A_BLOCK = 1 << 20
 
@@ -48,8 +48,9 @@ def fill(block: int, records: Iterable[Record]) -> list[TableBlock]:
     rows[SPEND.name] = [(block * _REVISIONS_A_BLOCK + i, *row) for i, row in enumerate(rows[SPEND.name])]
     rows[SHARDS.name] = list(_last_steps(rows[STEPS.name]))
     tables = {table.name: _columns(block, table, rows[table.name]) for table in TABLES if rows[table.name]}
-    if TRANSITIONS.name in tables:
-        tables[FLOW_MINUTES.name] = _pick(tables[TRANSITIONS.name], FLOW_MINUTES)
+    for source, part in PARTS:
+        if source.name in tables:
+            tables[part.name] = _pick(tables[source.name], part)
     return [tables[table.name] for table in TABLES if table.name in tables]
 
 

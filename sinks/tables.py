@@ -147,14 +147,31 @@ TRANSITIONS = Table(
     ),
 )
 
-FLOW_MINUTES = Table(
-    "flow_minutes",
-    "flow_inlet",
-    tuple(
-        column
-        for column in TRANSITIONS.columns
-        if column[0] in ("effective_at", "brand", "user_id", "from_layer", "to_layer", "kind", "channel", "campaign_id")
-    ),
+
+def _part(name: str, inlet: str, source: Table, columns: str) -> Table:
+    """A table that takes some of another's columns."""
+    wanted = columns.split()
+    return Table(name, inlet, tuple(column for column in source.columns if column[0] in wanted))
+
+
+FLOW_MINUTES = _part("flow_minutes", "flow_inlet", TRANSITIONS, "brand user_id from_layer to_layer kind effective_at channel campaign_id")
+
+MOVE_MINUTES = _part(
+    "move_minutes", "move_inlet", TRANSITIONS, "brand user_id direction effective_at channel campaign_id store_id guide_id"
+)
+
+USER_LAYERS = _part(
+    "user_layers",
+    "user_layers",
+    TRANSITIONS,
+    "brand user_id seq to_layer effective_at channel campaign_id store_id guide_id first_channel first_campaign_id",
+)
+
+ORDER_MINUTES = _part(
+    "order_minutes",
+    "order_inlet",
+    ORDERS,
+    "type brand user_id occurred_at amount refunded layer_before first_seen channel campaign_id store_id guide_id",
 )
 
 SPEND = Table(
@@ -173,5 +190,25 @@ SPEND = Table(
     ),
 )
 
-TABLES: tuple[Table, ...] = (NEW_USERS, TRANSITIONS, FLOW_MINUTES, TOUCH_MINUTES, ORDERS, SPEND, STEPS, SHARDS)
+TABLES: tuple[Table, ...] = (
+    NEW_USERS,
+    TRANSITIONS,
+    FLOW_MINUTES,
+    MOVE_MINUTES,
+    USER_LAYERS,
+    TOUCH_MINUTES,
+    ORDERS,
+    ORDER_MINUTES,
+    SPEND,
+    STEPS,
+    SHARDS,
+)
 """In the order in which a block fills them: users come before their moves, and `shards`, which says how far all is stored, last."""
+
+PARTS: tuple[tuple[Table, Table], ...] = (
+    (TRANSITIONS, FLOW_MINUTES),
+    (TRANSITIONS, MOVE_MINUTES),
+    (TRANSITIONS, USER_LAYERS),
+    (ORDERS, ORDER_MINUTES),
+)
+"""A table and another that is filled with some of its columns."""

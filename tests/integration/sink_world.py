@@ -30,6 +30,10 @@ SUMS = {
     " FROM flow_minutes GROUP BY ALL",
     "touch_minutes": "SELECT brand, minute, type, channel, campaign_id, store_id, layer_before, sum(touchpoints), uniqMerge(users)"
     " FROM touch_minutes GROUP BY ALL",
+    "order_minutes": "SELECT brand, minute, dimension, label, sum(orders), sum(gmv), sum(gmv_new), sum(refunds), uniqMerge(buyers)"
+    " FROM order_minutes GROUP BY ALL",
+    "move_minutes": "SELECT brand, minute, dimension, label, direction, sum(transitions), uniqMerge(users) FROM move_minutes GROUP BY ALL",
+    "user_layers": "SELECT brand, user_id, max(seq), argMax(to_layer, seq), argMax(channel, seq) FROM user_layers GROUP BY ALL",
     "shards": "SELECT shard, max(version), max(watermark), max(swept_to) FROM shards GROUP BY shard",
     "spend": "SELECT spend_id, brand, day, begins_at, channel, campaign_id, amount FROM spend FINAL",
 }

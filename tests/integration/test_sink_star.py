@@ -360,6 +360,31 @@ def test_distinct_users_of_touches(stored: tuple[ClickHouse, Log]) -> None:
     assert moved == [(4,)]
 
 
+def test_what_the_screen_ranks(stored: tuple[ClickHouse, Log]) -> None:
+    sums = "SELECT dimension, label, sum(orders), sum(gmv), sum(gmv_new), sum(refunds), uniqMerge(buyers) FROM order_minutes"
+    assert query(stored[0], f"{sums} WHERE dimension IN ('all', 'layer', 'channel') GROUP BY ALL ORDER BY ALL") == [
+        ("all", "", 4, 1600, 1600, 50, 3),
+        ("channel", "douyin", 1, 300, 300, 50, 1),
+        ("channel", "store", 2, 300, 300, 0, 2),
+        ("channel", "tmall", 1, 1000, 1000, 0, 1),
+        ("layer", "R0", 1, 1000, 1000, 0, 1),
+        ("layer", "R1", 1, 300, 300, 0, 1),
+        ("layer", "R3", 1, 100, 100, 0, 1),
+        ("layer", "R4", 1, 200, 200, 0, 1),
+        ("layer", "R5", 0, 0, 0, 50, 0),
+    ]
+    moves = "SELECT label, direction, sum(transitions), uniqMerge(users) FROM move_minutes"
+    assert query(stored[0], f"{moves} WHERE dimension = 'channel' GROUP BY ALL ORDER BY ALL") == [
+        ("douyin", "forward", 3, 2),
+        ("store", "forward", 2, 2),
+        ("tmall", "forward", 1, 1),
+        ("tmall", "reverse", 1, 1),
+        ("wecom", "forward", 1, 1),
+    ]
+    standing = "SELECT user_id, argMax(to_layer, seq), argMax(channel, seq) FROM user_layers GROUP BY user_id ORDER BY user_id"
+    assert query(stored[0], standing) == [("a", "R4", "store"), ("b", "R0", "tmall"), ("c", "R5", "store")]
+
+
 def test_minutes_are_provisional_until_every_shard_has_swept_past_them(stored: tuple[ClickHouse, Log], mock_broker: str) -> None:
     clickhouse, log = stored
     assert {line.provisional for line in Star(clickhouse).ledger("acme", FROM, TO)} == {True}

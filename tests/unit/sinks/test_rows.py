@@ -14,7 +14,20 @@ from schemas.rollup import NewUsers, OrderRow, Rollup, TouchCount, TouchPlace
 from sinks.blocks import TableBlock, fill
 from sinks.decision import Stream
 from sinks.rows import BadRecord, Decoder, Record
-from sinks.tables import FLOW_MINUTES, NEW_USERS, ORDERS, SHARDS, SPEND, STEPS, TABLES, TOUCH_MINUTES, TRANSITIONS
+from sinks.tables import (
+    FLOW_MINUTES,
+    MOVE_MINUTES,
+    NEW_USERS,
+    ORDER_MINUTES,
+    ORDERS,
+    SHARDS,
+    SPEND,
+    STEPS,
+    TABLES,
+    TOUCH_MINUTES,
+    TRANSITIONS,
+    USER_LAYERS,
+)
 
 DECODER = Decoder(load_ladder("5r"))
 TRANSITION: dict[str, Any] = {
@@ -101,24 +114,25 @@ def test_a_transition_fills_its_table_and_the_flows() -> None:
     record = decode(Stream.TRANSITIONS, json.dumps(TRANSITION).encode())
     assert (record.offset, record.version, record.index, record.size) == (9, 1042, 7, 1)
     tables = by_table(12, record)
-    assert list(tables) == [TRANSITIONS.name, FLOW_MINUTES.name]
+    assert list(tables) == [TRANSITIONS.name, FLOW_MINUTES.name, MOVE_MINUTES.name, USER_LAYERS.name]
     row = named(tables[TRANSITIONS.name])
     assert row["block"] == 12
     assert (row["from_layer"], row["to_layer"], row["kind"], row["seq"]) == ("R1", "R3", "advance", 4)
     assert (row["occurred_at"], row["effective_at"]) == (1_794_355_203_120, 1_794_355_203_121)
     assert (row["channel"], row["campaign_id"], row["store_id"], row["cause_at"]) == ("wecom", "", "sh-017", None)
     assert (row["first_touch_at"], row["first_channel"], row["cause_offset"]) == (1000, "douyin", 991)
-    flow = named(tables[FLOW_MINUTES.name])
-    assert flow == {name: row[name] for name in FLOW_MINUTES.column_names}
+    for part in (FLOW_MINUTES, MOVE_MINUTES, USER_LAYERS):
+        assert named(tables[part.name]) == {name: row[name] for name in part.column_names}
 
 
 def test_a_rollup_fills_its_tables() -> None:
     tables = by_table(1, decode(Stream.ROLLUPS, rollup()))
-    assert list(tables) == [NEW_USERS.name, TOUCH_MINUTES.name, ORDERS.name, STEPS.name, SHARDS.name]
+    assert list(tables) == [NEW_USERS.name, TOUCH_MINUTES.name, ORDERS.name, ORDER_MINUTES.name, STEPS.name, SHARDS.name]
     touch = named(tables[TOUCH_MINUTES.name])
     assert (touch["channel"], touch["campaign_id"], touch["touchpoints"], touch["users"]) == ("", "c", 2, [2**53 - 1, 7])
     order = named(tables[ORDERS.name])
     assert (order["shard"], order["version"], order["order_id"], order["store_id"]) == (3, 8, "o", "s")
+    assert named(tables[ORDER_MINUTES.name]) == {name: order[name] for name in ORDER_MINUTES.column_names}
     assert (order["first_touch_at"], order["first_channel"], order["last_touch_at"], order["last_channel"]) == (1, "douyin", None, "")
     step = named(tables[STEPS.name])
     assert (step["watermark"], step["swept_to"], step["dead_letters"], step["ticks"]) == (None, 60_000, {"future": 4}, 6)
