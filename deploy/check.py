@@ -8,25 +8,21 @@ from typing import Any
 
 from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, Message
 from msgspec import Struct
-from redis import Redis
-from redis.cluster import RedisCluster
 
 from deploy.inputs import InputReader
 from deploy.settings import Settings
-from deploy.wiring import ladder_of, wall_clock
+from deploy.wiring import ladder_of, redis_of, wall_clock
 from schemas.deadletter import InvalidRecord
 from schemas.ladder import Ladder
 from schemas.partition import partition_of
 from schemas.touchpoint import Tick, Touchpoint
 from schemas.validate import FUTURE_MS, Validator
 from streams.ladder import RELATION_KINDS, Rules
-from streams.meta import Meta, decode_meta
+from streams.meta import Meta
 from streams.outbox import FORWARDED_HEADER
 from streams.plain import Outcome, PlainFold, PlainUser
-from streams.state import State, decode_state
-from streams.store import ShardKeys
-
-_PAGE = 2_000
+from streams.state import State
+from warroom.states import States
 
 
 class Difference(Struct, frozen=True, kw_only=True):
@@ -54,56 +50,11 @@ class Recomputed(Struct, kw_only=True):
     differences: list[Difference] = []
 
 
-class StateReader:
-    """Reads shards as they stand in Redis. Blocking."""
+class StateReader(States):
+    """The deployment's Redis."""
 
     def __init__(self, settings: Settings) -> None:
-        url = settings.redis_url.get_secret_value()
-        self._client: Any = (
-            RedisCluster.from_url(url, **settings.redis) if settings.redis_cluster else Redis.from_url(url, **settings.redis)
-        )
-        self._prefix = settings.redis_prefix
-
-    def close(self) -> None:
-        """Ends the connection."""
-        self._client.close()
-
-    def ping(self) -> None:
-        """Raises RedisError if it does not answer."""
-        self._client.ping()
-
-    def config(self, name: str) -> str:
-        """A configuration value of the server, empty where it does not tell."""
-        found = self._client.config_get(name)
-        return str(found.get(name, ""))
-
-    def meta(self, shard: int) -> Meta:
-        """The shard's meta; that of a shard that has not started is empty."""
-        fields = self._client.hgetall(ShardKeys(self._prefix, shard).meta)
-        return decode_meta({name.decode(): value for name, value in fields.items()})
-
-    def outbox(self, shard: int) -> int:
-        """How many entries the shard's outbox holds."""
-        return int(self._client.xlen(ShardKeys(self._prefix, shard).outbox))
-
-    def labels(self, shard: int) -> list[str]:
-        """The shard's table of labels."""
-        return [text.decode() for text in self._client.lrange(ShardKeys(self._prefix, shard).labels, 0, -1)]
-
-    def user(self, shard: int, key: str) -> State | None:
-        """One user's state."""
-        stored = self._client.get(ShardKeys(self._prefix, shard).user + key)
-        return None if stored is None else decode_state(stored)
-
-    def users(self, shard: int) -> Iterator[tuple[str, State | None]]:
-        """Every user of the roster by key, in order of first sight."""
-        keys = ShardKeys(self._prefix, shard)
-        begin = 0
-        while names := [name.decode() for name in self._client.lrange(keys.roster, begin, begin + _PAGE - 1)]:
-            values = self._client.mget([keys.user + name for name in names])
-            for name, value in zip(names, values, strict=True):
-                yield name, None if value is None else decode_state(value)
-            begin += len(names)
+        super().__init__(redis_of(settings))
 
 
 def census_of(states: StateReader, settings: Settings, ladder: Ladder) -> dict[str, dict[str, int]]:

@@ -15,6 +15,7 @@ from streams.crash import arm
 from streams.link import Cluster, Connections, SingleNode
 from streams.shard import StepConfig
 from streams.worker import WorkerConfig
+from warroom.states import RedisConfig
 
 
 def wall_clock() -> int:
@@ -66,6 +67,16 @@ def worker_config(settings: Settings, name: str) -> WorkerConfig:
 def clickhouse_of(settings: Settings) -> ClickHouse:
     """Where the figures are."""
     return ClickHouse(url=settings.clickhouse_url.get_secret_value(), database=settings.clickhouse_database)
+
+
+def redis_of(settings: Settings) -> RedisConfig:
+    """Where the states are, for those who only read."""
+    return RedisConfig(
+        url=settings.redis_url.get_secret_value(),
+        prefix=settings.redis_prefix,
+        cluster=settings.redis_cluster,
+        options=dict(settings.redis),
+    )
 
 
 def sink_config(settings: Settings) -> SinkConfig:

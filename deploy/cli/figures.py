@@ -28,12 +28,11 @@ from deploy.cli.common import (
 )
 from deploy.settings import Settings
 from deploy.wiring import clickhouse_of, ladder_of
-from schemas.ladder import Ladder
 from schemas.partition import partition_of
 from schemas.times import DAY_MS, MINUTE_MS, to_rfc3339
 from streams.labels import Labels
-from streams.ladder import RELATION_KINDS, Rules
-from streams.state import State
+from streams.ladder import Rules
+from warroom.evidence import Evidence, evidence_of
 from warroom.figures import By
 from warroom.star import Star
 
@@ -206,17 +205,19 @@ def user(
         raise CommandFailed(f"expected a user {user_id!r} of brand {brand!r} on shard {shard}, found none")
     with Star(clickhouse_of(settings)) as reader:
         history = reader.history(brand, user_id)
-    told = _told(state, rules, ladder, labels, brand, shard)
+    found = evidence_of(state, rules, ladder, labels, brand, shard)
+    told = _evidence(found)
     if as_json:
-        print_json({"brand": brand, "user_id": user_id, **told, "history": msgspec.to_builtins(history)})
+        whole = {name: value for name, value in msgspec.to_builtins(found).items() if name not in ("touches", "relations", "orders")}
+        print_json({"brand": brand, "user_id": user_id, **whole, "evidence": told, "history": msgspec.to_builtins(history)})
         return
     zone = ladder.calendar(brand)[0]
-    out.print(f"[bold]{user_id}[/] of {brand}: [bold]{told['layer']}[/], shard {shard}", highlight=False)
+    out.print(f"[bold]{user_id}[/] of {brand}: [bold]{found.layer}[/], shard {shard}", highlight=False)
     rows = [
         [name, value if not isinstance(value, dict) else ", ".join(f"{k} {shown(v)}" for k, v in value.items())]
-        for name, value in told["evidence"].items()
+        for name, value in told.items()
     ]
-    out.print(table(f"Evidence (clock {told['clock']})", ["evidence", ""], rows))
+    out.print(table(f"Evidence (clock {found.clock})", ["evidence", ""], rows))
     out.print(
         table(
             f"History, {zone}",
@@ -226,43 +227,11 @@ def user(
     )
 
 
-def _told(state: State, rules: Rules, ladder: Ladder, labels: Labels, brand: str, shard: int) -> dict[str, Any]:
-    """A state in words. Times RFC 3339, money in minor units."""
-
-    def at(ms: int | None) -> str | None:
-        return None if ms is None else to_rfc3339(state.base + ms)
-
-    evidence: dict[str, Any] = {
-        name: {"first": at(touch[0]), "last": at(touch[1]), "count": touch[2]}
-        for name, touch in zip(rules.slots, state.touches, strict=True)
-        if touch
-    }
-    for relation in state.relations or ():
-        evidence[f"{RELATION_KINDS[relation.kind]} {relation.id}"] = {"since": at(relation.at), "active": relation.active}
-    for order in state.orders or ():
-        evidence[f"order {order.id}"] = {"at": at(order.at), "paid": order.paid, "refunded": order.refunded}
-    return {
-        "shard": shard,
-        "layer": ladder.layers[state.layer].id,
-        "seq": state.seq,
-        "clock": at(state.clock),
-        "first_seen": at(0),
-        "since": at(state.since),
-        "currency": ladder.currency_of(brand),
-        "first_touch": {
-            "at": at(state.first_at),
-            "channel": labels.text(state.first_channel),
-            "campaign_id": labels.text(state.first_campaign),
-        },
-        "last_touch": {
-            "at": at(state.last_at),
-            "channel": labels.text(state.last_channel),
-            "campaign_id": labels.text(state.last_campaign),
-            "store_id": labels.text(state.last_store),
-            "guide_id": labels.text(state.last_guide),
-        },
-        "evidence": evidence,
-    }
+def _evidence(found: Evidence) -> dict[str, Any]:
+    """What the layer rests on, by what it is."""
+    told: dict[str, Any] = {t.evidence: {"first": t.first, "last": t.last, "count": t.count} for t in found.touches}
+    told |= {f"{r.kind} {r.id}": {"since": r.since, "active": r.active} for r in found.relations}
+    return told | {f"order {o.order_id}": {"at": o.at, "paid": o.paid, "refunded": o.refunded} for o in found.orders}
 
 
 def check(data: DataDir = None, as_json: Json = False) -> None:

@@ -1,0 +1,86 @@
+"""What Redis says: the shards' meta and single users, read and never written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from redis import Redis
+from redis.cluster import RedisCluster
+
+from streams.meta import Meta, decode_meta
+from streams.state import State, decode_state
+from streams.store import ShardKeys
+
+_PAGE = 2_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RedisConfig:
+    """A Redis, or a node of a Redis Cluster; `options` are redis-py's."""
+
+    url: str = field(repr=False)
+    prefix: str = "rflow"
+    cluster: bool = False
+    options: dict[str, Any] = field(default_factory=dict, repr=False)
+
+
+class States:
+    """Reads shards as they stand in Redis. Blocking; may be shared by threads. Raises RedisError or OSError."""
+
+    def __init__(self, config: RedisConfig) -> None:
+        make: Any = RedisCluster if config.cluster else Redis
+        self._client: Any = make.from_url(config.url, **config.options)
+        self._prefix = config.prefix
+
+    def close(self) -> None:
+        """Ends the connection."""
+        self._client.close()
+
+    def ping(self) -> None:
+        """Raises RedisError if it does not answer."""
+        self._client.ping()
+
+    def config(self, name: str) -> str:
+        """A configuration value of the server, empty where it does not tell."""
+        found = self._client.config_get(name)
+        return str(found.get(name, ""))
+
+    def meta(self, shard: int) -> Meta:
+        """The shard's meta; that of a shard that has not started is empty."""
+        return _meta(self._client.hgetall(ShardKeys(self._prefix, shard).meta))
+
+    def metas(self, shards: int) -> list[Meta]:
+        """The meta of every shard, in one round trip a node."""
+        pipeline = self._client.pipeline(transaction=False)
+        for shard in range(shards):
+            pipeline.hgetall(ShardKeys(self._prefix, shard).meta)
+        return [_meta(fields) for fields in pipeline.execute()]
+
+    def outbox(self, shard: int) -> int:
+        """How many entries the shard's outbox holds."""
+        return int(self._client.xlen(ShardKeys(self._prefix, shard).outbox))
+
+    def labels(self, shard: int) -> list[str]:
+        """The shard's table of labels."""
+        return [text.decode() for text in self._client.lrange(ShardKeys(self._prefix, shard).labels, 0, -1)]
+
+    def user(self, shard: int, key: str) -> State | None:
+        """One user's state."""
+        stored = self._client.get(ShardKeys(self._prefix, shard).user + key)
+        return None if stored is None else decode_state(stored)
+
+    def users(self, shard: int) -> Iterator[tuple[str, State | None]]:
+        """Every user of the roster by key, in order of first sight."""
+        keys = ShardKeys(self._prefix, shard)
+        begin = 0
+        while names := [name.decode() for name in self._client.lrange(keys.roster, begin, begin + _PAGE - 1)]:
+            values = self._client.mget([keys.user + name for name in names])
+            for name, value in zip(names, values, strict=True):
+                yield name, None if value is None else decode_state(value)
+            begin += len(names)
+
+
+def _meta(fields: dict[bytes, bytes]) -> Meta:
+    return decode_meta({name.decode(): value for name, value in fields.items()})
