@@ -50,8 +50,8 @@ _NOT_NOW = frozenset(
 """ClickHouse's error codes that pass."""
 
 
-def connect(config: ClickHouse, database: str) -> Client:
-    """A client of one database, without a session: each statement stands for itself. Raises StoreAway or StoreError."""
+def connect(config: ClickHouse, database: str, **settings: int | str) -> Client:
+    """A client of one database, without a session: each statement stands for itself, with `settings`. Raises StoreAway or StoreError."""
     with told_apart():
         return clickhouse_connect.get_client(
             dsn=config.url,
@@ -62,6 +62,7 @@ def connect(config: ClickHouse, database: str) -> Client:
             connect_timeout=config.connect_timeout,
             send_receive_timeout=config.timeout,
             autogenerate_session_id=False,
+            settings=settings or None,
         )
 
 

@@ -44,3 +44,14 @@ SINK_UP = Gauge("rflow_sink_clickhouse_up", "1 while ClickHouse answers, 0 while
 SINK_SECONDS = Histogram("rflow_sink_block_seconds", "Seconds from the intent row to the confirmed block.", buckets=_STEP_BUCKETS)
 SINK_BAD_RECORDS = Counter("rflow_sink_bad_records", "Records of our own topics that could not be read, by stream.", ["stream"])
 SINK_GAPS = Counter("rflow_sink_gaps", "Gaps in the log that were accepted (--on-gap continue), by stream.", ["stream"])
+
+# --- the war room -----------------------------------------------------------------------------------------------------------------
+WARROOM_VIEWERS = Gauge("rflow_warroom_viewers", "Open streams of the live snapshot.")
+WARROOM_QUERIES = Counter(
+    "rflow_warroom_queries", "Queries sent to ClickHouse, for the live snapshot (live) or on request (api).", ["kind"]
+)
+WARROOM_TICK_SECONDS = Histogram("rflow_warroom_tick_seconds", "Seconds to compute the snapshots that are watched.", buckets=_STEP_BUCKETS)
+WARROOM_SNAPSHOT_BYTES = Gauge("rflow_warroom_snapshot_bytes", "Size of the last snapshot, as it goes to every viewer.")
+WARROOM_REQUESTS = Counter("rflow_warroom_requests", "Requests answered, by endpoint and status.", ["endpoint", "status"])
+WARROOM_BUSY = Counter("rflow_warroom_requests_refused_busy", "Requests refused because as many as are allowed were waiting for a server.")
+WARROOM_LEFT_BEHIND = Counter("rflow_warroom_subscribers_left_behind", "Followers of transitions told to begin anew: they were too slow.")

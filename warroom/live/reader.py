@@ -1,0 +1,83 @@
+"""Asks ClickHouse for a brand's figures: a fixed number of queries, of aggregated tables only. Blocking, for one thread at a time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from msgspec import Struct
+
+from schemas.times import DAY_MS, MINUTE_MS, to_rfc3339
+from sinks.client import connect, told_apart
+from sinks.config import ClickHouse
+from warroom.figures import Stored
+from warroom.live import queries
+
+WINDOWS = (5, 15, 60)
+"""Minutes of the flow windows, shortest first; rankings are of the longest."""
+SERIES_MINUTES = 180
+_MOST_RANKED = 20
+_SECONDS_A_QUERY = 4
+
+Row = dict[str, Any]
+
+
+class Figures(Struct, kw_only=True):
+    """What the queries gave for one brand, row by row, as of event time `end` (the end of the running minute)."""
+
+    end: int
+    flows: list[Row]
+    usual: list[Row]
+    minutes: list[Row]
+    rankings: list[Row]
+    today: list[Row]
+
+
+class LiveReader:
+    """A reader of its own connection. Every method raises StoreAway or StoreError."""
+
+    def __init__(self, config: ClickHouse) -> None:
+        self._client = connect(config, config.database, max_execution_time=_SECONDS_A_QUERY)
+        self.asked = 0
+        """how many queries it has sent"""
+
+    def close(self) -> None:
+        """Ends the connection."""
+        self._client.close()
+
+    def stored(self) -> dict[int, Stored]:
+        """How far each shard is stored."""
+        rows = self._rows(queries.STORED, {})
+        return {row["shard"]: Stored(version=row["version"], watermark=row["watermark"], swept_to=row["swept_to"]) for row in rows}
+
+    def figures(self, brand: str, watermark: int, day: int, usual: list[Row] | None) -> Figures:
+        """A brand's figures at `watermark`; `day` is when its day began. `usual` is kept if given, for it hardly changes."""
+        end = end_of(watermark)
+        bound = {"brand": brand, "end": _at(end)}
+        short, middle, long = (_at(end - minutes * MINUTE_MS) for minutes in WINDOWS)
+        hour = end - WINDOWS[-1] * MINUTE_MS
+        if usual is None:
+            usual = self._rows(queries.USUAL, {"brand": brand, "start": _at(hour - DAY_MS), "end": _at(hour)})
+        return Figures(
+            end=end,
+            flows=self._rows(queries.FLOWS, {**bound, "short": short, "middle": middle, "long": long}),
+            usual=usual,
+            minutes=self._rows(queries.MINUTES, {**bound, "start": _at(end - SERIES_MINUTES * MINUTE_MS)}),
+            rankings=self._rows(queries.RANKINGS, {**bound, "start": long, "most": _MOST_RANKED}),
+            today=self._rows(queries.TODAY, {**bound, "start": _at(day)}),
+        )
+
+    def _rows(self, text: str, parameters: dict[str, Any]) -> list[Row]:
+        self.asked += 1
+        with told_apart():
+            result = self._client.query(text, parameters=parameters)
+        return [dict(zip(result.column_names, row, strict=True)) for row in result.result_rows]
+
+
+def end_of(watermark: int) -> int:
+    """The end of the minute that is running."""
+    return watermark - watermark % MINUTE_MS + MINUTE_MS
+
+
+def _at(ms: int) -> str:
+    """As ClickHouse reads a DateTime64(3)."""
+    return to_rfc3339(max(ms, 0))[:-1].replace("T", " ")
