@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from warroom.live.freshness import Freshness, Reason, Vitals, freshness
 
-FINE = {"unread": 0, "applied_still": 0.5, "stored_lag": 0.4, "quiet": 0.5}
+FINE: dict[str, Any] = {"unread": 0, "applied_still": 0.5, "stored_lag": 0.4, "quiet": 0.5}
 
 
 def reasons(**given: float | None) -> list[Reason]:
-    return [cause.reason for cause in freshness(Vitals(**{**FINE, **given})).causes]  # type: ignore[arg-type]
+    return [cause.reason for cause in freshness(Vitals(**{**FINE, **given})).causes]
 
 
 @pytest.mark.parametrize(
