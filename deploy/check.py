@@ -17,12 +17,12 @@ from schemas.ladder import Ladder
 from schemas.partition import partition_of
 from schemas.touchpoint import Tick, Touchpoint
 from schemas.validate import FUTURE_MS, Validator
-from streams.ladder import RELATION_KINDS, Rules
+from streams.ladder import RELATION_KINDS, Brand, Rules
 from streams.meta import Meta
 from streams.outbox import FORWARDED_HEADER
 from streams.plain import Outcome, PlainFold, PlainUser
 from streams.state import State
-from warroom.states import States
+from warroom.states import States, require_ladder
 
 
 class Difference(Struct, frozen=True, kw_only=True):
@@ -36,7 +36,11 @@ class Difference(Struct, frozen=True, kw_only=True):
 
 
 class Recomputed(Struct, kw_only=True):
-    """What the topics say. `missing` counts records that the logs no longer hold: without them nothing can be compared."""
+    """What the topics say. `missing` counts records that the logs no longer hold: without them nothing can be compared.
+
+    `unproven` counts users of whom Redis and the topics know different evidence, but only from before the ladder asked for it: what an
+    earlier ladder did not keep, a new one cannot go by.
+    """
 
     users: int = 0
     events: int = 0
@@ -46,6 +50,7 @@ class Recomputed(Struct, kw_only=True):
     refunds: int = 0
     buyers: int = 0
     missing: int = 0
+    unproven: int = 0
     layers: dict[str, dict[str, int]] = {}
     differences: list[Difference] = []
 
@@ -58,18 +63,22 @@ class StateReader(States):
 
 
 def census_of(states: StateReader, settings: Settings, ladder: Ladder) -> dict[str, dict[str, int]]:
-    """Users per brand and layer as Redis counts them."""
+    """Users per brand and layer as Redis counts them: every layer of `ladder`, and those of a shard that stands on another one."""
     total: dict[str, Counter[str]] = {}
     for shard in range(settings.partitions):
-        for brand, counts in states.meta(shard).census.items():
+        meta = states.meta(shard)
+        for brand, counts in meta.census.items():
             by_layer = total.setdefault(brand, Counter({layer.id: 0 for layer in ladder.layers}))
-            for layer, n in zip(ladder.layers, counts, strict=True):
-                by_layer[layer.id] += n
+            for layer, n in zip(meta.layers, counts, strict=True):
+                by_layer[layer] += n
     return {brand: dict(counts) for brand, counts in sorted(total.items())}
 
 
 def recompute(settings: Settings, on_read: Callable[[int], None] = lambda _: None) -> Recomputed:
-    """Reads every input topic up to what has been applied and compares every user."""
+    """Reads every input topic up to what has been applied and compares every user.
+
+    Raises LadderChanged where users do not stand on the ladder of `settings`, or not all of them yet.
+    """
     ladder = ladder_of(settings)
     # A record that was valid when it was taken may lie ahead of no later wall clock.
     reader = InputReader(settings.kafka_client(), settings.topic_prefix, Validator(ladder, wall_clock, check_future=settings.future_check))
@@ -96,6 +105,7 @@ def _shard(
     missing = reader.missing(shard)
     done.missing += missing
     meta = states.meta(shard)
+    require_ladder(shard, meta, ladder)
     fold = PlainFold(ladder)
     seen_forwards: set[tuple[int, bytes]] = set()
     refused: set[tuple[int, int]] | None = None
@@ -119,7 +129,7 @@ def _shard(
         outcome, _ = fold.apply(item)
         done.duplicates += outcome is Outcome.DUPLICATE
     if not missing:
-        _compare(fold, states, shard, Rules(ladder), done)
+        _compare(fold, states, shard, meta, Rules(ladder), done)
     figures = fold.figures()
     done.purchases += figures.purchases
     done.gmv += figures.gmv
@@ -133,46 +143,73 @@ def _was_ahead(item: Touchpoint | Tick, message: Message) -> bool:
     return kind != TIMESTAMP_NOT_AVAILABLE and isinstance(item.occurred_at, int) and item.occurred_at > stamp + FUTURE_MS
 
 
-def _compare(fold: PlainFold, states: StateReader, shard: int, rules: Rules, done: Recomputed) -> None:
+def _compare(fold: PlainFold, states: StateReader, shard: int, meta: Meta, rules: Rules, done: Recomputed) -> None:
     """Holds every user against Redis, at the clock that Redis has."""
     found: set[tuple[str, str]] = set()
+    standing: dict[str, Counter[str]] = {}
     for key, state in states.users(shard):
         brand_key, _, user = key.partition(":")
-        brand = rules.brand_of_key(brand_key).name
-        found.add((brand, user))
+        brand = rules.brand_of_key(brand_key)
+        found.add((brand.name, user))
         done.users += 1
-        plain = fold.users.get((brand, user))
+        plain = fold.users.get((brand.name, user))
+        if state is not None:
+            standing.setdefault(brand.name, Counter())[rules.layers[state.layer]] += 1
         if state is None or plain is None:
             there = ["no state" if state is None else "a user", "a user" if plain else "no such user"]
-            done.differences.append(Difference(brand=brand, user_id=user, what="user", redis=there[0], topics=there[1]))
+            done.differences.append(Difference(brand=brand.name, user_id=user, what="user", redis=there[0], topics=there[1]))
             continue
-        layer = fold.layer_at(brand, user, state.base + state.clock)
-        counts = done.layers.setdefault(brand, dict.fromkeys(rules.layers, 0))
+        layer = fold.layer_at(brand.name, user, state.base + state.clock)
+        counts = done.layers.setdefault(brand.name, dict.fromkeys(rules.layers, 0))
         counts[layer] += 1
-        for what, in_redis, in_topics in _sides(state, plain, rules, layer):
-            if in_redis != in_topics:
-                done.differences.append(Difference(brand=brand, user_id=user, what=what, redis=in_redis, topics=in_topics))
-    for brand, user in fold.users.keys() - found:
-        done.differences.append(Difference(brand=brand, user_id=user, what="user", redis="not in the roster", topics="a user"))
-    _compare_census(states.meta(shard), shard, rules, done)
+        differing = [side for side in _sides(state, plain, rules, brand, layer) if side[1] != side[2]]
+        if differing and (unproven := _unproven(state, plain, rules, brand, meta.partial)):
+            done.unproven += 1
+            differing = [side for side in differing if side[0] not in unproven]
+        done.differences += [Difference(brand=brand.name, user_id=user, what=what, redis=a, topics=b) for what, a, b in differing]
+    for brand_name, user in fold.users.keys() - found:
+        done.differences.append(Difference(brand=brand_name, user_id=user, what="user", redis="not in the roster", topics="a user"))
+    done.differences += _census_differences(meta, shard, standing)
 
 
-def _compare_census(meta: Meta, shard: int, rules: Rules, done: Recomputed) -> None:
-    """The census counts what the states say; it is compared once all shards are in."""
-    for brand, counts in meta.census.items():
-        total = done.layers.setdefault(brand, dict.fromkeys(rules.layers, 0))
-        for layer, n in zip(rules.layers, counts, strict=True):
-            total.setdefault(f"census:{layer}", 0)
-            total[f"census:{layer}"] += n
+def _census_differences(meta: Meta, shard: int, standing: dict[str, Counter[str]]) -> list[Difference]:
+    """Where a shard's census does not count what its users' states say."""
+    counted = {brand: dict(zip(meta.layers, counts, strict=True)) for brand, counts in meta.census.items()}
+    return [
+        Difference(brand=brand, user_id="", what=f"census of shard {shard}, {layer}", redis=n, topics=m)
+        for brand in sorted(counted.keys() | standing.keys())
+        for layer in meta.layers
+        if (n := counted.get(brand, {}).get(layer, 0)) != (m := standing.get(brand, Counter())[layer])
+    ]
 
 
-def _sides(state: State, plain: PlainUser, rules: Rules, layer: str) -> Iterator[tuple[str, Any, Any]]:
+def _unproven(state: State, plain: PlainUser, rules: Rules, brand: Brand, partial: dict[str, int]) -> set[str]:
+    """Which sides say nothing: those of evidence that differs only up to when the ladder began to ask for it, and with them the layer."""
+    found: set[str] = set()
+    for slot, name in enumerate(rules.slots):
+        since = partial.get(name)
+        if since is None:
+            continue
+        in_redis, in_topics = _pieces(state, plain, slot, name, brand.keep[slot])
+        newer = [[at for at in pieces if at > since] for pieces in (in_redis, in_topics)]
+        if in_redis != in_topics and newer[0] == newer[1]:
+            found |= {name, "layer"}
+    return found
+
+
+def _pieces(state: State, plain: PlainUser, slot: int, name: str, keep: int) -> tuple[list[int], list[int]]:
+    """The times of the latest `keep` pieces of an evidence as Redis and as the topics have them."""
+    touch = state.touches[slot]
+    kept = [] if not touch else [touch[1]] if keep == 1 else touch[3::2]
+    told = plain.evidence.times(name) if name in plain.evidence.touches else []
+    return [state.base + at for at in kept], told[-keep:]
+
+
+def _sides(state: State, plain: PlainUser, rules: Rules, brand: Brand, layer: str) -> Iterator[tuple[str, Any, Any]]:
     """(what, Redis' side, the topics' side) of everything that does not depend on the order of the records."""
     yield "layer", rules.layers[state.layer], layer
     for slot, name in enumerate(rules.slots):
-        times = plain.evidence.times(name) if name in plain.evidence.touches else []
-        touch = state.touches[slot]
-        yield f"{name}: latest", state.base + touch[1] if touch else None, max(times, default=None)
+        yield name, *_pieces(state, plain, slot, name, brand.keep[slot])
     orders = {order.id: (order.paid, order.refunded) for order in state.orders or ()}
     yield (
         "orders",

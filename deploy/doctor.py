@@ -15,6 +15,7 @@ from deploy.wiring import clickhouse_of, ladder_of
 from schemas.ladder_file import LadderError
 from schemas.topics import load_topics
 from sinks.errors import SinkError
+from streams.meta import Meta
 from warroom.star import Star
 
 
@@ -78,14 +79,18 @@ def _redis(settings: Settings) -> Iterator[Finding]:
         ):
             found = states.config(name)
             yield Finding(f"redis {name}", found == expected, found or "not told", f"set it to {expected}: {why}")
-        ladders = {meta.ladder for shard in range(settings.partitions) if (meta := states.meta(shard)).ladder}
-        expected_ladder = ladder_of(settings).id
-        yield Finding(
-            "redis ladder",
-            ladders <= {expected_ladder},
-            ", ".join(sorted(ladders)) or "no state yet",
-            f"the state was built with it, not with {expected_ladder}",
-        )
+        yield _standing([states.meta(shard) for shard in range(settings.partitions)], ladder_of(settings).id)
+
+
+def _standing(metas: list[Meta], ladder: str) -> Finding:
+    """Whether every shard's users stand on the ladder."""
+    found = sorted({f"{meta.moving.ladder} moving to {meta.ladder}" if meta.moving else meta.ladder for meta in metas if meta.ladder})
+    return Finding(
+        "redis ladder",
+        set(found) <= {ladder},
+        ", ".join(found) or "no state yet",
+        f"workers with {ladder} move the users to a newer version",
+    )
 
 
 def _clickhouse(settings: Settings) -> Iterator[Finding]:

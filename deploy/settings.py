@@ -41,6 +41,10 @@ class Settings(BaseSettings):
     clock: Literal["wall", "event"] = Field("wall", description="what moves the watermark when no event does")
     intake: Literal["live", "strict"] = Field("live", description="strict: wait until every log shows that it has reached a time")
     future_check: bool = Field(True, description="refuse touchpoints more than 5 minutes ahead of the wall clock")
+    on_ladder_change: Literal["stop", "recompute"] = Field(
+        "stop",
+        description="what to do where users stand on a newer version of the ladder or on another one; a newer version always recomputes",
+    )
     on_gap: Literal["stop", "continue"] = Field("stop", description="what to do where a log no longer reaches back to the applied offset")
 
     kafka_bootstrap: str = Field("127.0.0.1:9092", min_length=1, description="host:port, comma separated")

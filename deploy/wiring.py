@@ -58,6 +58,7 @@ def worker_config(settings: Settings, name: str) -> WorkerConfig:
             strict=settings.intake == "strict",
             event_clock=settings.clock == "event" or settings.intake == "strict",
             continue_on_gap=settings.on_gap == "continue",
+            any_ladder=settings.on_ladder_change == "recompute",
             topic_ids=settings.topic_ids,
         ),
         check_future=settings.future_check,

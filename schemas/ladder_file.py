@@ -7,7 +7,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from schemas.ladder import Condition, Evidence, Ladder
-from schemas.touchpoint import CATALOGUE
+from schemas.touchpoint import CATALOGUE, REFUND, RELATIONS
 from schemas.yaml_reader import KeyPath, MistakesError, read_yaml
 
 SHIPPED = ("5r", "aipl")
@@ -18,6 +18,9 @@ _PATTERNS = {
     r"^([01][0-9]|2[0-3]):[0-5][0-9]$": 'a time of day in quotes such as "04:00"',
     r"^[A-Z]{3}$": "a currency code such as CNY",
 }
+
+_REVERSALS = frozenset({REFUND, *(type_ for type_, (_, begins) in RELATIONS.items() if not begins)})
+"""Types that end or undo what another type began: alone they can be no evidence."""
 
 Mistake = tuple[KeyPath, str]
 
@@ -105,6 +108,9 @@ def _in_evidence(evidence: dict[str, Evidence]) -> list[Mistake]:
         for j, type_ in enumerate(one.types or ()):
             if type_ not in known:
                 found.append(((*at, j), f"expected one of {', '.join(known)}, found {type_!r}"))
+        if one.types and all(type_ in _REVERSALS for type_ in one.types):
+            can = [type_ for type_ in known if type_ not in _REVERSALS]
+            found.append((at, f"expected at least one of {', '.join(can)}, found only what takes evidence back"))
         twins = {seen[type_] for type_ in one.types or known if type_ in seen}
         if twins:
             found.append((("evidence", name), f"expected each type to carry one evidence, found types shared with {min(twins)!r}"))

@@ -22,7 +22,8 @@ class TransitionKind(StrEnum):
 
 
 class Cause(Struct, gc=False, kw_only=True):
-    """The record that caused the transition; of a decay, the evidence that lapsed (`type`) and its time (`at`), the rest null."""
+    """The record that caused the transition; of a decay, the evidence that lapsed (`type`) and its time (`at`), the rest null; of a
+    recompute, all null."""
 
     event_id: str | None = None
     type: str | None = None
@@ -33,7 +34,7 @@ class Cause(Struct, gc=False, kw_only=True):
 
 
 class Touch(Struct, gc=False, kw_only=True):
-    """The labels of the touchpoint behind the transition; of a decay, of the user's last touch."""
+    """The labels of the touchpoint behind the transition; of a decay or recompute, of the user's last touch."""
 
     channel: str | None = None
     campaign_id: str | None = None

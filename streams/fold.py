@@ -46,6 +46,19 @@ Record = tuple[int, int, int, Touchpoint | Tick | InvalidRecord, Message]
 """(order in the merge, offset, index of the topic in KINDS, what was read, the record itself)"""
 
 
+class _States(dict[str, State | None]):
+    """The users of a step, each decoded when first asked for; None for who has no state."""
+
+    def __init__(self, stored: Mapping[str, bytes | None]) -> None:
+        super().__init__()
+        self._stored = stored
+
+    def __missing__(self, key: str) -> State | None:
+        stored = self._stored[key]
+        state = self[key] = None if stored is None else decode_state(stored)
+        return state
+
+
 class Fold:
     """Folds the records of one step of one shard into `meta` and `states`, which it owns until the step is over.
 
@@ -74,9 +87,8 @@ class Fold:
         """dead letters by reason"""
         self._rules = rules
         self._labels = labels
-        self._stored = states
-        self._states: dict[str, State] = {}
-        self._changed: dict[str, State] = {}
+        self.states = _States(states)
+        self.changed: dict[str, State] = {}
         self._shard = shard
         self._partitions = partitions
         self._now = now
@@ -121,14 +133,10 @@ class Fold:
             self.counts.repeated_forwards += 1
             return
         # 1. The user. Who has a state here is on the right partition; only newcomers' places need to be computed.
-        state = self._states.get(key)
-        if state is None:
-            stored = self._stored[key]
-            if stored is not None:
-                state = self._states[key] = decode_state(stored)
-            elif (right := partition_of(touchpoint.user_id, self._partitions)) != self._shard:
-                self._misplaced(touchpoint, topic, offset, message, headers, right)
-                return
+        state = self.states[key]
+        if state is None and (right := partition_of(touchpoint.user_id, self._partitions)) != self._shard:
+            self._misplaced(touchpoint, topic, offset, message, headers, right)
+            return
         # 2. The watermark.
         at: int = touchpoint.occurred_at  # type: ignore[assignment]
         meta = self.meta
@@ -169,12 +177,12 @@ class Fold:
             self.counts.late[touchpoint.type] += 1
         after = self._add(state, rule, brand, touchpoint, order, at - state.base, digest)
         state.ring = with_entry(state.ring, entry)
-        self._changed[key] = state
+        self.changed[key] = state
         if after != before:
             self._move_to(after, state, rule, brand, touchpoint, at - state.base, offset, late=late)
 
     def _newcomer(self, key: str, brand: Brand, clock: int) -> State:
-        state = self._states[key] = new_state(clock, len(self._rules.slots))
+        state = self.states[key] = new_state(clock, len(self._rules.slots))
         self.newcomers.append(key)
         self._users(brand.name)[0] += 1
         self.counts.new_users[clock - clock % MINUTE_MS, brand.name] += 1
@@ -269,12 +277,9 @@ class Fold:
         """Moves the clocks of these users to their brand's last turn at or before `turn`; only users whose layer changes are written,
         since the next touchpoint or sweep would move the clock of the others to the same place."""
         for key in keys:
-            state = self._states.get(key)
+            state = self.states[key]
             if state is None:
-                stored = self._stored[key]
-                if stored is None:
-                    continue
-                state = self._states[key] = decode_state(stored)
+                continue
             brand_key, _, user_id = key.partition(":")
             brand = self._rules.brand_of_key(brand_key)
             clock, seq = brand.calendar.last_turn(turn) - state.base, state.seq
@@ -282,22 +287,31 @@ class Fold:
                 self._decay(state, brand, user_id, clock)
                 state.clock = clock
             if state.seq != seq:
-                self._changed[key] = state
+                self.changed[key] = state
 
     def _decay(self, state: State, brand: Brand, user_id: str, clock: int) -> None:
         """Applies every decay whose deadline has come by `clock`, each at its own deadline."""
         while state.layer and (deadline := brand.until[state.layer](state)) <= clock:
             lapse = lapse_of(state, brand.needs[state.layer])
             to = layer_at(state, brand.until, deadline, state.layer)
-            text = self._labels.text
-            touch = Touch(
-                channel=text(state.last_channel),
-                campaign_id=text(state.last_campaign),
-                store_id=text(state.last_store),
-                guide_id=text(state.last_guide),
-            )
             cause = Cause(type=lapse.evidence, at=to_rfc3339(lapse.at + state.base))
-            self._transition(state, brand, user_id, to, TransitionKind.DECAY, deadline, deadline, cause, touch, late=False)
+            self._transition(
+                state, brand, user_id, to, TransitionKind.DECAY, deadline, deadline, cause, self._last_touch(state), late=False
+            )
+
+    def recompute(self, state: State, brand: Brand, user_id: str, to: int) -> None:
+        """A new ladder puts the user on another layer, at their clock: nothing that happened is the cause."""
+        clock = state.clock
+        self._transition(state, brand, user_id, to, TransitionKind.RECOMPUTE, clock, clock, Cause(), self._last_touch(state), late=False)
+
+    def _last_touch(self, state: State) -> Touch:
+        text = self._labels.text
+        return Touch(
+            channel=text(state.last_channel),
+            campaign_id=text(state.last_campaign),
+            store_id=text(state.last_store),
+            guide_id=text(state.last_guide),
+        )
 
     # --- outputs ------------------------------------------------------------------------------------------------------------------
     def _transition(
@@ -413,7 +427,7 @@ class Fold:
             letters=self._letters,
             forwards=self._forwards,
         )
-        return {key: encode_state(state) for key, state in self._changed.items()}, entry
+        return {key: encode_state(state) for key, state in self.changed.items()}, entry
 
     def _totals(self) -> dict[str, Any]:
         counts = self.counts

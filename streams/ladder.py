@@ -100,12 +100,12 @@ class Brands(dict[str, Brand]):
 
 
 class Rules:
-    """A ladder, compiled. Pure values but for the cache of brands."""
+    """A ladder, compiled. Pure values but for the cache of brands. `layers` where users are counted by others beside the ladder's own."""
 
-    def __init__(self, ladder: Ladder) -> None:
+    def __init__(self, ladder: Ladder, layers: tuple[str, ...] | None = None) -> None:
         self.ladder = ladder
         self.id = ladder.id
-        self.layers = tuple(layer.id for layer in ladder.layers)
+        self.layers = layers or tuple(layer.id for layer in ladder.layers)
         self.slots = tuple(ladder.evidence)
         self.types = {name: _rule(ladder, name, kind) for name, kind in CATALOGUE.items()}
         self._calendars: dict[tuple[str, str], Calendar] = {}

@@ -9,12 +9,26 @@ from schemas.touchpoint import KINDS
 from streams.errors import StateUnreadable
 
 
+class Moving(Struct, kw_only=True):
+    """A change of the ladder under way: users before `index` of the roster stand on the meta's ladder, the others still on `ladder`.
+
+    `moved` counts those whose layer changed, `short` those of whom fewer pieces of an evidence were kept than the new ladder asks for.
+    """
+
+    ladder: str
+    index: int = 0
+    moved: int = 0
+    short: int = 0
+
+
 class Meta(Struct, kw_only=True):
     """`offsets` and `reached` are per input topic, in the order of `KINDS`: the last applied offset (-1: none) and the time up to which
     all of that log is known (-1: none). `sweeping` is the turn being swept, `roster_index` how far; `swept_to` the last turn done.
 
-    `census` has the users of each brand by layer, lowest first. `senders` holds, per `topic:sender shard`, the last (version, index) of a
-    forwarded record taken. `token` names the step that wrote the meta.
+    `census` has the users of each brand by the layers that `layers` names, lowest first; while users move to a new ladder, those they
+    leave are among them. `partial` names evidence that an earlier ladder did not keep as the present one asks for, and up to which time.
+    `senders` holds, per `topic:sender shard`, the last (version, index) of a forwarded record taken. `token` names the step that wrote
+    the meta.
     """
 
     version: int = 0
@@ -26,7 +40,10 @@ class Meta(Struct, kw_only=True):
     sweeping: int | None = None
     roster_index: int = 0
     swept_to: int | None = None
+    layers: list[str] = []
     census: dict[str, list[int]] = {}
+    moving: Moving | None = None
+    partial: dict[str, int] = {}
     senders: dict[str, tuple[int, int]] = {}
     topic_ids: dict[str, str] = {}
 

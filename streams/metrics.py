@@ -25,6 +25,10 @@ DROPPED_EVIDENCE = Counter(
     "rflow_dropped_evidence", "Evidence beyond a user's bound that was dropped, by what (orders, relations, refunds).", ["what"]
 )
 HEADS_FORCED = Counter("rflow_heads_forced", "Heads taken in live mode because they had been held for the longest time allowed.", ["shard"])
+RECOMPUTED = Counter("rflow_recomputed_users", "Users put under a new ladder, by whether their layer changed (moved, stayed).", ["outcome"])
+RECOMPUTED_SHORT = Counter(
+    "rflow_recomputed_short", "Users put under a new ladder that asks for more pieces of an evidence than were kept of them."
+)
 LAG_RECORDS = Gauge("rflow_lag_records", "Records between the applied offset and the end of the log.", ["shard", "topic"])
 LAG_SECONDS = Gauge("rflow_lag_seconds", "Wall clock less the shard's watermark.", ["shard"])
 WATERMARK = Gauge("rflow_watermark_seconds", "The shard's watermark, in seconds since the epoch.", ["shard"])

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from enum import StrEnum
+from functools import partial
 
 import msgspec
 import structlog
@@ -19,15 +21,16 @@ from schemas.touchpoint import KINDS, Touchpoint
 from schemas.validate import Validator
 from streams import metrics
 from streams.crash import CrashPoint, crash_point
-from streams.errors import Conflict, LadderChanged, ShardStopped, StateUnreadable
+from streams.errors import Conflict, ShardStopped, StateUnreadable
 from streams.fold import Fold, Record
 from streams.intake import Intake
 from streams.labels import Labels
 from streams.ladder import Rules
 from streams.logs import Fetched
-from streams.meta import Meta
+from streams.meta import Meta, Moving
 from streams.outbox import Entry
 from streams.publisher import Publisher
+from streams.recompute import Passage, encode_rules, passage_of
 from streams.state import decode_state
 from streams.store import ShardStore
 from streams.takeover import LogInspector, refuse_forgotten
@@ -53,6 +56,8 @@ class StepConfig(Struct, frozen=True, kw_only=True):
     retry_first: float = 0.1
     retry_last: float = 5.0
     continue_on_gap: bool = False
+    any_ladder: bool = False
+    """users are moved to an older version of their ladder, or to another one, too"""
     topic_ids: bool = True
     """whether the broker tells topics' ids (librdkafka's mock cluster does not)"""
 
@@ -62,6 +67,8 @@ class Stage(StrEnum):
 
     OPENING = "opening"
     RUNNING = "running"
+    RECOMPUTING = "recomputing"
+    """users move to a new ladder, records wait"""
     WAITING_FOR_REDIS = "waiting_for_redis"
     STOPPED = "stopped"
     CLOSED = "closed"
@@ -96,6 +103,8 @@ class Shard:
         self.last_progress = time.monotonic()
         self._config = config
         self._rules = rules
+        self._passage: Passage | None = None
+        self._ladders: dict[str, bytes] = {}
         self._validator = validator
         self._store = store
         self._publisher = publisher
@@ -125,21 +134,20 @@ class Shard:
         begins, ids = await self._inspector.begin(self.number, self.meta, continue_on_gap=self._config.continue_on_gap)
         self.meta.topic_ids = ids
         self.intake = Intake([begin - 1 for begin in begins], self.meta.reached, strict=self._config.strict)
-        self.stage = Stage.RUNNING
+        self.stage = self._working
         self.last_progress = time.monotonic()
         return begins
 
     async def _load(self) -> None:
         """Reads the shard anew and publishes all its outbox holds, in order, before anything newer."""
         loaded = await self._store.load()
-        if loaded.meta.ladder not in ("", self._rules.id):
-            raise LadderChanged(
-                f"shard {self.number}: expected ladder {loaded.meta.ladder}, with which its state was built, found {self._rules.id}"
-            )
+        self._passage = passage_of(self.number, loaded.meta, loaded.ladders, self._rules, any_ladder=self._config.any_ladder)
+        self._ladders = loaded.ladders
         refuse_forgotten(self.number, loaded.meta.version, self.meta.version)
         topic_ids = self.meta.topic_ids
         self.meta, self._labels = loaded.meta, loaded.labels
         self.meta.topic_ids = topic_ids or loaded.meta.topic_ids
+        self.meta.layers = loaded.meta.layers or list(self._rules.layers)
         self._epoch += 1
         self._stale = False
         self._unacknowledged.clear()
@@ -170,13 +178,18 @@ class Shard:
         """Takes steps until `close`. What stops the shard for an operator is logged and told in `error`."""
         try:
             while not self._closing:
+                if self._passage is not None:
+                    await self._until_room()
+                    await self._step(self._try_move)
+                    self.last_progress = time.monotonic()
+                    continue
                 records = self._pending or self.intake.take(self._config.most_records, time.monotonic())
                 if not records and self._sweep_turn(self._idle_watermark()) is None:
                     await self._wait()
                     continue
                 await self._until_room()
                 self._pending = records
-                await self._step(records)
+                await self._step(partial(self._try_step, records))
                 self._pending = []
                 self.last_progress = time.monotonic()
         except ShardStopped as stopped:
@@ -208,8 +221,9 @@ class Shard:
 
     @property
     def is_idle(self) -> bool:
-        """Whether nothing waits: no record, no sweep, no output."""
-        return self.intake.is_empty and not self._pending and self._sweep_turn(self._idle_watermark()) is None and not self._unacknowledged
+        """Whether nothing waits: no record, no sweep, no new ladder, no output."""
+        waits = self._pending or self._passage is not None or self._unacknowledged
+        return self.intake.is_empty and not waits and self._sweep_turn(self._idle_watermark()) is None
 
     async def _wait(self) -> None:
         hint = self.intake.wait_hint(time.monotonic())
@@ -238,10 +252,19 @@ class Shard:
         watermark = max((w for w in (meta.watermark, idle) if w is not None), default=None)
         if watermark is None or meta.swept_to is None:
             return None
-        turn = self._rules.last_turn(watermark)
+        turn = self._present.last_turn(watermark)
         return turn if turn > meta.swept_to else None
 
-    async def _step(self, records: list[Record]) -> None:
+    @property
+    def _present(self) -> Rules:
+        """The ladder that the users stand on, until they begin to move to a new one."""
+        return self._rules if self._passage is None else self._passage.old
+
+    @property
+    def _working(self) -> Stage:
+        return Stage.RUNNING if self._passage is None else Stage.RECOMPUTING
+
+    async def _step(self, attempt: Callable[[], Awaitable[None]]) -> None:
         """One step, as often as it takes: what was thrown away or is in doubt is settled by reading the shard anew, since records that
         have been applied are dropped by their offsets."""
         delay = self._config.retry_first
@@ -249,7 +272,7 @@ class Shard:
             try:
                 if self._stale:
                     await self._load()
-                await self._try_step(records)
+                await attempt()
             except Conflict:
                 self._stale = True
                 self._metrics.conflicts.inc()
@@ -261,7 +284,7 @@ class Shard:
                 await asyncio.sleep(delay)
                 delay = min(delay * 2, self._config.retry_last)
             else:
-                self.stage = Stage.RUNNING
+                self.stage = self._working
                 return
             if self._closing:
                 return
@@ -282,34 +305,71 @@ class Shard:
         crash_point(CrashPoint.STEP_AFTER_READ)
         read = clock()
         # 2. Fold.
-        try:
+        with self._readable(states):
             fold = self._fold(records, keys, states)
             if idle is not None:
                 fold.advance(idle)
             if turn is not None:
                 self._sweep(fold, swept, turn)
-        except (msgspec.ValidationError, msgspec.DecodeError) as error:
-            foreign = [user for user, state in states.items() if not _is_state(state)]
-            raise StateUnreadable(
-                f"shard {self.number}: expected users' states as this release writes them, found in {', '.join(foreign[:3])}: {error}"
-            ) from None
         if fold.meta == self.meta:
             await self._store.release()
             return
+        fold.meta.ladder = self._present.id
+        await self._apply(fold, read - began, read)
+
+    async def _apply(self, fold: Fold, read_s: float, read: float) -> None:
+        """The second half of a step: what was folded goes to Redis and Kafka. Reading took `read_s` seconds and ended at `read`."""
+        clock = time.perf_counter
         self._steps += 1
         fold.meta.token = f"{self._token}:{self._steps}"
-        fold.meta.ladder = self._rules.id
         states_out, entry = fold.finish()
         folded = clock()
         # 3. Write, all or nothing; 5. the trim of what has been acknowledged rides along.
-        await self._store.write(fold.meta, states_out, fold.newcomers, self._labels.take_added(), entry, self._acknowledged_to)
+        new = {} if fold.meta.ladder in self._ladders else {fold.meta.ladder: encode_rules(self._rules.ladder)}
+        await self._store.write(fold.meta, states_out, fold.newcomers, self._labels.take_added(), entry, self._acknowledged_to, new)
         self.meta = fold.meta
+        self._ladders |= new
         applied = clock()
         # 4. Publish; the next step does not wait for the acknowledgements.
         crash_point(CrashPoint.STEP_BEFORE_PUBLISH)
         await self._publish(entry)
         crash_point(CrashPoint.STEP_AFTER_PUBLISH)
-        self._metrics.step(self, fold, read - began, folded - read, applied - folded, clock() - applied)
+        self._metrics.step(self, fold, read_s, folded - read, applied - folded, clock() - applied)
+
+    async def _try_move(self) -> None:
+        """A step of the users' move to a new ladder: after the sweep under the old one, as far along the roster as a sweep goes."""
+        passage = self._passage
+        assert passage is not None
+        if self.meta.moving is None and self._sweep_turn(None) is not None:
+            await self._try_step([])
+            return
+        clock = time.perf_counter
+        began = clock()
+        before, most = self.meta.moving or Moving(ladder=passage.old.id), self._config.most_swept
+        _, users = await self._store.read(self.meta.token, [], (before.index, before.index + most - 1))
+        states = dict(zip(users, await self._store.read_more(users), strict=True)) if users else {}
+        crash_point(CrashPoint.STEP_AFTER_READ)
+        read = clock()
+        with self._readable(states):
+            fold = self._new_fold(passage.rules, states)
+            moving = passage.step(fold, users, last=len(users) < most)
+        await self._apply(fold, read - began, read)
+        self._metrics.moved(before, moving)
+        if self.meta.moving is None:
+            told = {"users": moving.index, "moved": moving.moved, "short": moving.short}
+            log.info("users moved to a new ladder", shard=self.number, old=moving.ladder, new=self.meta.ladder, **told)
+            self._passage = passage_of(self.number, self.meta, self._ladders, self._rules, any_ladder=self._config.any_ladder)
+
+    @contextmanager
+    def _readable(self, states: dict[str, bytes | None]) -> Iterator[None]:
+        """Names the users whose state is not ours where a fold stumbles over it."""
+        try:
+            yield
+        except (msgspec.ValidationError, msgspec.DecodeError) as error:
+            foreign = [user for user, state in states.items() if not _is_state(state)]
+            raise StateUnreadable(
+                f"shard {self.number}: expected users' states as this release writes them, found in {', '.join(foreign[:3])}: {error}"
+            ) from None
 
     def _user_keys(self, records: list[Record]) -> list[str]:
         """The user key of each record, empty for those that touch no user."""
@@ -317,16 +377,7 @@ class Shard:
         return [f"{brands[item.brand].key}:{item.user_id}" if isinstance(item, Touchpoint) else "" for _, _, _, item, _ in records]
 
     def _fold(self, records: list[Record], keys: list[str], states: dict[str, bytes | None]) -> Fold:
-        fold = Fold(
-            self._rules,
-            self._labels,
-            self.meta.copy(),
-            states,
-            shard=self.number,
-            partitions=self._config.partitions,
-            now=self._now(),
-            cap=not self._config.event_clock,
-        )
+        fold = self._new_fold(self._present, states)
         take = fold.take
         for record, key in zip(records, keys, strict=True):
             take(record, key)
@@ -335,6 +386,18 @@ class Shard:
             begins = [at for r in records if not isinstance(r[3], InvalidRecord) and isinstance(at := r[3].occurred_at, int)]
             fold.meta.swept_to = self._rules.last_turn(min(begins, default=fold.meta.watermark))
         return fold
+
+    def _new_fold(self, rules: Rules, states: dict[str, bytes | None]) -> Fold:
+        return Fold(
+            rules,
+            self._labels,
+            self.meta.copy(),
+            states,
+            shard=self.number,
+            partitions=self._config.partitions,
+            now=self._now(),
+            cap=not self._config.event_clock,
+        )
 
     # --- the sweep ----------------------------------------------------------------------------------------------------------------
     def _roster_range(self, turn: int) -> tuple[int, int]:
@@ -419,6 +482,12 @@ class _ShardMetrics:
             metrics.TRANSITIONS.labels(*flow).inc(n)
         for what, n in counts.dropped.items():
             metrics.DROPPED_EVIDENCE.labels(what).inc(n)
+
+    def moved(self, before: Moving, after: Moving) -> None:
+        moved = after.moved - before.moved
+        metrics.RECOMPUTED.labels("moved").inc(moved)
+        metrics.RECOMPUTED.labels("stayed").inc(after.index - before.index - moved)
+        metrics.RECOMPUTED_SHORT.inc(after.short - before.short)
 
     def remove(self) -> None:
         for gauge in (metrics.OUTBOX_DEPTH, metrics.WATERMARK):

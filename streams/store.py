@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import msgspec
@@ -17,11 +18,13 @@ from streams.outbox import Entry, decode_entry, encode_entry
 
 
 class Loaded(NamedTuple):
-    """A shard as Redis knows it; `outbox` holds the entries not yet trimmed, in order of version."""
+    """A shard as Redis knows it; `outbox` holds the entries not yet trimmed, in order of version, `ladders` the rules of every ladder that
+    its users have stood on, by id."""
 
     meta: Meta
     labels: Labels
     outbox: list[Entry]
+    ladders: dict[str, bytes]
 
 
 class ShardKeys:
@@ -33,6 +36,7 @@ class ShardKeys:
         self.roster = f"{base}:roster"
         self.labels = f"{base}:labels"
         self.outbox = f"{base}:outbox"
+        self.ladders = f"{base}:ladders"
         self.user = f"{base}:u:"
 
 
@@ -44,25 +48,25 @@ class ShardStore:
         self._link = Link(connections, self.keys.meta, timeout=timeout)
 
     async def load(self) -> Loaded:
-        """Reads the shard anew: meta, labels, outbox, as they were at one instant."""
+        """Reads the shard anew: meta, labels, outbox, ladders, as they were at one instant."""
         keys = self.keys
         replies = await self._link.call(
             ("MULTI",),
             ("HGETALL", keys.meta),
             ("LRANGE", keys.labels, 0, -1),
             ("XRANGE", keys.outbox, "-", "+"),
+            ("HGETALL", keys.ladders),
             ("EXEC",),
         )
         await self._check(replies)
         await self._check(replies[-1])
-        fields, labels, outbox = replies[-1]
-        pairs = dict(zip(fields[::2], fields[1::2], strict=True))
-        meta = decode_meta({name.decode(): value for name, value in pairs.items()})
+        fields, labels, outbox, ladders = replies[-1]
+        meta = decode_meta(_pairs(fields))
         try:
             entries = [decode_entry(values[1]) for _, values in outbox]
         except (msgspec.ValidationError, msgspec.DecodeError) as error:
             raise StateUnreadable(f"expected outbox entries as this release writes them under {keys.outbox}, found: {error}") from None
-        return Loaded(meta, Labels([label.decode() for label in labels]), entries)
+        return Loaded(meta, Labels([label.decode() for label in labels]), entries, _pairs(ladders))
 
     async def read(self, token: str, users: Sequence[str], roster: tuple[int, int] | None) -> tuple[list[bytes | None], list[str]]:
         """The stored states of `users` (keys `BRAND:USER`), and the `roster` entries from one index to another, inclusive.
@@ -91,9 +95,17 @@ class ShardStore:
         return states
 
     async def write(
-        self, meta: Meta, states: dict[str, bytes], newcomers: list[str], labels: list[str], entry: Entry, trim_to: int
+        self,
+        meta: Meta,
+        states: dict[str, bytes],
+        newcomers: list[str],
+        labels: list[str],
+        entry: Entry,
+        trim_to: int,
+        ladders: Mapping[str, bytes] = MappingProxyType({}),
     ) -> None:
-        """Writes a step, all or nothing, and trims the outbox up to version `trim_to`. Raises Conflict if the shard has moved."""
+        """Writes a step, all or nothing, and trims the outbox up to version `trim_to`; `ladders` are rules that Redis does not hold yet.
+        Raises Conflict if the shard has moved."""
         keys = self.keys
         commands: list[Command] = [("MULTI",)]
         if states:
@@ -102,6 +114,8 @@ class ShardStore:
                 flat += (keys.user + user, state)
             commands.append(flat)
         commands.append(("HSET", keys.meta, *[part for pair in encode_meta(meta).items() for part in pair]))
+        if ladders:
+            commands.append(("HSET", keys.ladders, *[part for pair in ladders.items() for part in pair]))
         if newcomers:
             commands.append(("RPUSH", keys.roster, *newcomers))
         if labels:
@@ -134,3 +148,8 @@ class ShardStore:
                 if "WRONGTYPE" in str(reply):
                     raise StateUnreadable(f"expected rflow's own keys under {self.keys.meta}, found: {reply}")
                 raise reply
+
+
+def _pairs(flat: Sequence[bytes]) -> dict[str, bytes]:
+    """A hash as Redis answers with it."""
+    return {name.decode(): value for name, value in zip(flat[::2], flat[1::2], strict=True)}

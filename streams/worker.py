@@ -71,7 +71,7 @@ class Worker:
         self._app = make_app(config.group, self.host, self._reader, **(auth or {}))
         self._now = now
         self._stopping = asyncio.Event()
-        self._measured: set[int] = set()
+        self._measured: dict[int, list[str]] = {}
 
     def stop(self) -> None:
         """Ends `run` within ten seconds, with nothing half done."""
@@ -152,14 +152,13 @@ class Worker:
         return not shard.intake.is_caught_up
 
     def _measure(self) -> None:
-        held = set(self.host.shards)
+        held = {number: shard.meta.layers for number, shard in self.host.shards.items()}
         if held != self._measured:
-            # What belongs to a shard that has moved on is another worker's to tell.
+            # What belongs to a shard that has moved on is another worker's to tell, and a layer of a former ladder nobody's.
             for gauge in (metrics.LAG_RECORDS, metrics.LAG_SECONDS, metrics.USERS):
                 gauge.clear()
             self._measured = held
         users: dict[tuple[str, str], int] = {}
-        layers = [layer.id for layer in self._config.ladder.layers]
         for number, shard in self.host.shards.items():
             for i, topic in enumerate(self.host.topics):
                 end = self._reader.high_watermark((topic, number))
@@ -168,7 +167,7 @@ class Worker:
             if shard.meta.watermark is not None:
                 metrics.LAG_SECONDS.labels(str(number)).set(max(0.0, (self._now() - shard.meta.watermark) / 1000))
             for brand, counts in shard.meta.census.items():
-                for layer, n in zip(layers, counts, strict=True):
+                for layer, n in zip(shard.meta.layers, counts, strict=True):
                     users[brand, layer] = users.get((brand, layer), 0) + n
         for (brand, layer), n in users.items():
             metrics.USERS.labels(brand, layer).set(n)

@@ -194,6 +194,11 @@ class Deployment:
         self.workers.append(worker)
         return worker
 
+    def set_ladder(self, path: Path) -> None:
+        """From now on workers start with this ladder, and checks go by it."""
+        self.settings = self.settings.model_copy(update={"ladder": str(path)})
+        self.rules = Rules(ladder_of(self.settings))
+
     def replay(self, lines: Iterable[bytes], *, slice_records: int = 2_000) -> Replayed:
         """Write lines to where they belong, with ticks where slices end."""
         return asyncio.run(self._replay(lines, slice_records))

@@ -38,6 +38,7 @@ FROM
     SELECT toString(layer) AS layer, 0 AS net FROM current_layers
 )
 GROUP BY layer
+HAVING users != 0 OR layer IN (SELECT toString(layer) FROM current_layers)
 ORDER BY indexOf((SELECT groupArray(layer) FROM current_layers), layer) = 0, indexOf((SELECT groupArray(layer) FROM current_layers), layer)
 """
 

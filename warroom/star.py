@@ -70,7 +70,8 @@ class Star:
         return self._structs(LedgerLine, queries.LEDGER, _period(brand, start, end))
 
     def census(self, brand: str | None = None) -> Census:
-        """Users per layer as the ledger closes over all minutes; every layer of the ladder, and R0 with all who were ever seen."""
+        """Users per layer as the ledger closes over all minutes; every layer of the ladder, and R0 with all who were ever seen.
+        A layer of a former ladder is among them while anybody stands there."""
         rows = self._rows(queries.CENSUS, _of(brand))
         final = self._rows(queries.FINAL_BEFORE)
         return Census(layers={row[0]: row[1] for row in rows}, final_before=final[0][0])

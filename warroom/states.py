@@ -9,6 +9,8 @@ from typing import Any
 from redis import Redis
 from redis.cluster import RedisCluster
 
+from schemas.ladder import Ladder
+from streams.errors import LadderChanged
 from streams.meta import Meta, decode_meta
 from streams.state import State, decode_state
 from streams.store import ShardKeys
@@ -80,6 +82,13 @@ class States:
             for name, value in zip(names, values, strict=True):
                 yield name, None if value is None else decode_state(value)
             begin += len(names)
+
+
+def require_ladder(shard: int, meta: Meta, ladder: Ladder) -> None:
+    """Raises LadderChanged unless all of a shard's users stand on `ladder`: the states of others would be misread."""
+    if meta.moving is not None or meta.ladder not in ("", ladder.id):
+        standing = f"moving from {meta.moving.ladder} to {meta.ladder}" if meta.moving else f"on {meta.ladder}"
+        raise LadderChanged(f"shard {shard}: expected its users on {ladder.id}, found them {standing}")
 
 
 def _meta(fields: dict[bytes, bytes]) -> Meta:

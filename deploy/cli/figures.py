@@ -35,6 +35,7 @@ from streams.ladder import Rules
 from warroom.evidence import Evidence, evidence_of
 from warroom.figures import By
 from warroom.star import Star
+from warroom.states import require_ladder
 
 _DAYS = 30
 
@@ -169,14 +170,18 @@ def census(
     with closing(StateReader(settings)) as states, Star(clickhouse_of(settings)) as reader:
         in_redis = census_of(states, settings, ladder)
         found = reader.census(brand)
-    total = {layer.id: sum(counts[layer.id] for name, counts in in_redis.items() if brand in (None, name)) for layer in ladder.layers}
+    total = {layer.id: 0 for layer in ladder.layers}
+    for name, counts in in_redis.items():
+        if brand in (None, name):
+            total |= {layer: total.get(layer, 0) + n for layer, n in counts.items() if n or layer in total}
     equal = total == found.layers
     if as_json:
         print_json({"brand": brand, "redis": total, "clickhouse": found.layers, "equal": equal, "final_before": found.final_before or None})
     else:
+        names = {layer.id: layer.name for layer in ladder.layers}
         rows = [
-            [layer.id, layer.name.get("en", ""), layer.name.get("zh", ""), total[layer.id], found.layers.get(layer.id, 0)]
-            for layer in ladder.layers
+            [layer, names.get(layer, {}).get("en", ""), names.get(layer, {}).get("zh", ""), total.get(layer, 0), found.layers.get(layer, 0)]
+            for layer in dict.fromkeys((*total, *found.layers))
         ]
         out.print(table(f"Users per layer, {brand or 'all brands'}", ["layer", "name", "名称", "Redis", "ClickHouse"], rows))
         zone = ladder.calendar(brand or "")[0]
@@ -199,6 +204,7 @@ def user(
     rules = Rules(ladder)
     shard = partition_of(user_id, settings.partitions)
     with closing(StateReader(settings)) as states:
+        require_ladder(shard, states.meta(shard), ladder)
         state = states.user(shard, f"{rules.brands[brand].key}:{user_id}")
         labels = Labels(states.labels(shard))
     if state is None:
@@ -254,6 +260,11 @@ def check(data: DataDir = None, as_json: Json = False) -> None:
         out.print(f"{shown(found.events)} touchpoints, {shown(found.users)} users recomputed", highlight=False)
         if found.missing:
             out.print(f"[yellow]{shown(found.missing)} records are no longer in the topics: users cannot be compared[/]")
+        if found.unproven:
+            out.print(
+                f"[yellow]{shown(found.unproven)} users have touchpoints from before the ladder asked for them, which were not kept: "
+                "their layers cannot be compared[/]"
+            )
         for d in found.differences:
             out.print(f"[red]{d.brand} {d.user_id}, {d.what}: Redis has {d.redis}, the topics say {d.topics}[/]", highlight=False)
         if not found.differences and not found.missing:

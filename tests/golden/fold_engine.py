@@ -19,6 +19,7 @@ from streams.labels import Labels
 from streams.ladder import Rules
 from streams.meta import Meta
 from streams.plain import Outcome, PlainFigures, PlainTransition
+from streams.recompute import Passage
 from streams.state import State, decode_state
 from tests.golden.engine import Event, Result, Sweep
 
@@ -81,6 +82,25 @@ class MemoryShard:
         fold = self._fold(labels, self.roster)
         fold.sweep(self.roster, self.rules.last_turn(self.meta.watermark))
         self._finish(fold, labels)
+
+    def recompute(self, ladder: Ladder, most: int) -> None:
+        """Steps that move every user to another ladder, at most `most` users each."""
+        self.sweep()
+        self.meta.layers = list(self.rules.layers)
+        self.meta.ladder = self.rules.id
+        if self.meta.watermark is not None:
+            self.meta.swept_to = self.rules.last_turn(self.meta.watermark)
+        passage = Passage(self.rules, Rules(ladder))
+        index, more = 0, True
+        while more:
+            keys = self.roster[index : index + most]
+            index, more = index + len(keys), len(keys) == most
+            stored = {key: self.states.get(key) for key in keys}
+            labels = Labels(self.labels)
+            fold = Fold(passage.rules, labels, self.meta.copy(), stored, shard=0, partitions=1, now=NOW)
+            passage.step(fold, keys, last=not more)
+            self._finish(fold, labels)
+        self.rules = passage.new
 
     def users(self) -> dict[tuple[str, str], State]:
         """Every user ever seen."""

@@ -11,16 +11,19 @@ from typing import Any
 import orjson
 import pytest
 import redis
+import yaml
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from schemas.partition import partition_of
 from schemas.topics import load_topics
+from streams.errors import LadderChanged
 from streams.store import ShardKeys
 from tests.servers import Servers, create_topics
 from tests.workers import Deployment, Worker, Written, assert_chained
 
 T0 = time.time_ns() // 1_000_000 - 60_000
+SHIPPED = Path(__file__).parents[2] / "schemas" / "5r.yaml"
 LIKES = "touchpoints.interaction"
 
 
@@ -140,6 +143,67 @@ def test_another_ladder_stops_every_shard_that_has_state(deployment: Deployment)
         assert "aipl@1" in why
     worker.stop()
     taken_once(deployment, likes(100, 200))
+
+
+def version(folder: Path, number: int, **conditions: list[dict[str, Any]]) -> Path:
+    """The 5R ladder as another version, with these conditions of single layers."""
+    ladder = yaml.safe_load(SHIPPED.read_text(encoding="utf-8"))
+    ladder["version"] = number
+    for layer in ladder["layers"]:
+        layer["any"] = conditions.get(layer["id"], layer.get("any", []))
+    path = folder / f"{number}-{len(conditions)}.yaml"
+    path.write_text(yaml.safe_dump(ladder, sort_keys=False), encoding="utf-8")
+    return path
+
+
+def test_users_move_to_a_newer_ladder_by_themselves_and_back_only_at_an_operators_word(deployment: Deployment, client: Any) -> None:
+    """Two hundred users like once, half of them twice more. The second version puts who liked three times on R3, but of the three the
+    first one has kept two."""
+    again = [(topic, shard, key, _again(value or b"", "f", 0), None) for topic, shard, key, value, _ in likes(0, 100)]
+    later = [(topic, shard, key, _again(value or b"", "g", 20_000), None) for topic, shard, key, value, _ in likes(0, 100)]
+    taken_once(deployment, [*likes(0, 200), *again, *later])
+    first, folder = deployment.settings, deployment.folder
+
+    deployment.set_ladder(version(folder, 2, R3=[{"evidence": "respond", "count": 3, "window_days": 90}]))
+    with pytest.raises(LadderChanged, match="expected its users on 5r@2, found them on 5r@1"):
+        deployment.recompute()
+    taken_once(deployment, likes(200, 300))
+    told = deployment.told()
+    assert_chained(told, "R0")
+    assert len(told.transitions) == 300
+    assert {meta.ladder for meta in deployment.metas()} == {"5r@2"}
+    found = deployment.recompute()
+    assert (found.differences, found.unproven) == ([], 100)
+
+    # What is not excused by the change is still found.
+    key = ShardKeys(deployment.settings.redis_prefix, 1)
+    census = orjson.loads(client.hget(key.meta, "census"))
+    client.hset(key.meta, "census", orjson.dumps({"acme": [census["acme"][0] + 1, *census["acme"][1:]]}))
+    (difference,) = deployment.recompute().differences
+    assert (difference.what, difference.redis, difference.topics) == ("census of shard 1, R0", 1, 0)
+    client.hset(key.meta, "census", orjson.dumps(census))
+
+    deployment.settings = first
+    worker = start(deployment)
+    for shard in range(4):
+        why = until_stopped(deployment, worker, shard)
+        assert "expected ladder 5r@2" in why
+        assert "--on-ladder-change recompute" in why
+    worker.stop()
+    worker = start(deployment, ladder=str(version(folder, 2, R1=[{"evidence": "reach"}])))
+    assert "expected the rules that it has known as 5r@2, found others (layers)" in until_stopped(deployment, worker, 0)
+    worker.stop()
+    worker = start(deployment, on_ladder_change="recompute")
+    deployment.until_applied(deployment.produce(likes(300, 400)))
+    assert worker.stop() == 0, worker.tail()
+    assert {meta.ladder for meta in deployment.metas()} == {"5r@1"}
+    assert deployment.recompute().differences == []
+
+
+def _again(value: bytes, prefix: str, after: int) -> bytes:
+    """Another touchpoint like this one."""
+    record = orjson.loads(value)
+    return orjson.dumps({**record, "event_id": f"{prefix}{record['event_id']}", "occurred_at": record["occurred_at"] + after})
 
 
 def test_a_topic_made_anew_stops_its_shards(deployment: Deployment) -> None:

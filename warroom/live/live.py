@@ -287,8 +287,8 @@ class Live:
     def _headcount(self, brand: str) -> dict[str, int]:
         counts = dict.fromkeys(self._layers, 0)
         for meta in self._metas:
-            for layer, users in zip(self._layers, meta.census.get(brand, ()), strict=False):
-                counts[layer] += users
+            for layer, users in zip(meta.layers, meta.census.get(brand, ()), strict=False):
+                counts[layer] = counts.get(layer, 0) + users
         return counts
 
     def _pulse(self, brand: _Brand) -> Pulse:

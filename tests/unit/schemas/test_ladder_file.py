@@ -51,6 +51,7 @@ TOP = "a mapping with ladder, version, evidence, layers (optional: time_zone, tu
 NAME = "a name (a letter, then at most 31 letters, digits or _)"
 TIME = 'a time of day in quotes such as "04:00"'
 EXPOSURES = "ad_exposure, content_view"
+JOINS = "group_join, account_follow, contact_add, member_register"
 
 WHOLE = [
     ("empty", "", f"1: expected {TOP}, found an empty file"),
@@ -122,6 +123,10 @@ CHANGED = [
     ("Europe/Berlin", "''", "3: expected an IANA time zone such as Asia/Shanghai, found ''"),
     ("{topic: exposure}", "{topic: exposure, types: []}", f"7: expected at least one of {EXPOSURES}, found none"),
     ("{topic: exposure}", "{topic: exposure, types: [search]}", f"7: expected one of {EXPOSURES}, found 'search'"),
+    ("{topic: order}", "{topic: order, types: [refund]}",
+        "11: expected at least one of purchase, found only what takes evidence back"),
+    ("{topic: order}", "{topic: membership, types: [group_leave, member_cancel]}",
+        f"11: expected at least one of {JOINS}, found only what takes evidence back"),
     ("{topic: exposure}", "{topic: interaction}", "8: expected each type to carry one evidence, found types shared with 'reach'"),
     ("id: SEEN", "id: OUT", "15: expected an id of its own, found 'OUT' again\n"
         "x.yaml:34: expected one of OUT, BUYER, found 'SEEN'"),
