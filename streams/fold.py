@@ -46,19 +46,6 @@ Record = tuple[int, int, int, Touchpoint | Tick | InvalidRecord, Message]
 """(order in the merge, offset, index of the topic in KINDS, what was read, the record itself)"""
 
 
-class _States(dict[str, State | None]):
-    """The users of a step, each decoded when first asked for; None for who has no state."""
-
-    def __init__(self, stored: Mapping[str, bytes | None]) -> None:
-        super().__init__()
-        self._stored = stored
-
-    def __missing__(self, key: str) -> State | None:
-        stored = self._stored[key]
-        state = self[key] = None if stored is None else decode_state(stored)
-        return state
-
-
 class Fold:
     """Folds the records of one step of one shard into `meta` and `states`, which it owns until the step is over.
 
@@ -87,7 +74,7 @@ class Fold:
         """dead letters by reason"""
         self._rules = rules
         self._labels = labels
-        self.states = _States(states)
+        self.states = {key: None if stored is None else decode_state(stored) for key, stored in states.items()}
         self.changed: dict[str, State] = {}
         self._shard = shard
         self._partitions = partitions

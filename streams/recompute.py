@@ -24,7 +24,7 @@ from streams.predicate import layer_at
 from streams.state import encode_state
 
 _decode = msgspec.json.Decoder(Ladder).decode
-_RULES = ("time_zone", "turn", "currency", "evidence", "layers", "brands")
+_RULES = tuple(name for name in Ladder.__struct_fields__ if name not in ("ladder", "version", "channels"))
 
 
 def rules_of(ladder: Ladder) -> Ladder:

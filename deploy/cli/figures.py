@@ -33,7 +33,7 @@ from schemas.times import DAY_MS, MINUTE_MS, to_rfc3339
 from streams.labels import Labels
 from streams.ladder import Rules
 from warroom.evidence import Evidence, evidence_of
-from warroom.figures import By
+from warroom.figures import Activating, By, Returning, Scaling, Triangulating
 from warroom.star import Star
 from warroom.states import require_ladder
 
@@ -89,71 +89,94 @@ def star_tables(
         activating = reader.activating(brand, start, end, by)
         returning = reader.returning(brand, start, end, by)
     split = [] if by is By.ALL else [by.value]
-
-    def cells(row: Any, *values: Any) -> list[Any]:
-        return [*([row.split or "–"] if split else []), *values]
-
     return [
-        table(
-            f"Scaling: users per layer ({span})",
-            [*split, "layer", "users", "before", "growth", "new users", "known users"],
-            [
-                cells(r, r.layer, r.users, r.users_before, percent(r.growth), r.new_users, r.known_users)
-                for r in scaling
-                if not split or r.users or r.users_before
-            ],
-        ),
-        table(
-            "Triangulating: share of each layer",
-            [*split, "layer", "users", "share", "share before", "of the crowd", "growth"],
-            [
-                cells(r, r.layer, r.users, percent(r.share), percent(r.share_before), percent(r.crowd_share), percent(r.growth))
-                for r in triangulating
-                if not split or r.users or r.users_before
-            ],
-        ),
-        table(
-            "Activating: who left which layer for which",
-            [*split, "from", "to", "direction", "users", "transitions", "of the layer"],
-            [cells(r, r.from_layer, r.to_layer, r.direction, r.users, r.transitions, percent(r.rate)) for r in activating if r.transitions],
-        ),
-        table(
-            f"Returning: what was sold, by the layer the buyer stood in ({currency})",
-            [*split, "layer", "GMV", "share", "orders", "buyers", "order value", "conversion"],
-            [
-                cells(
-                    r,
-                    r.layer or "all",
-                    money(r.gmv),
-                    percent(r.gmv_share),
-                    r.orders,
-                    r.buyers,
-                    money(r.order_value),
-                    percent(r.conversion_rate),
-                )
-                for r in returning
-                if not split or r.orders
-            ],
-        ),
-        table(
-            f"Returning: who bought again, what it cost ({currency})",
-            [*split, "layer", "in a week", "month", "quarter", "by new users", "spend", "ROI"],
-            [
-                cells(
-                    r,
-                    r.layer or "all",
-                    percent(r.repurchase_week),
-                    percent(r.repurchase_month),
-                    percent(r.repurchase_quarter),
-                    percent(r.gmv_new_share),
-                    money(r.spend),
-                    r.roi,
-                )
-                for r in returning
-                if not split or r.orders
-            ],
-        ),
+        _scaling(scaling, split, span),
+        _triangulating(triangulating, split),
+        _activating(activating, split),
+        _sold(returning, split, currency),
+        _bought_again(returning, split, currency),
     ]
+
+
+def _cells(row: Scaling | Triangulating | Activating | Returning, split: list[str], *values: Any) -> list[Any]:
+    """A row, the value of its split before it where the tables are split."""
+    return [*([row.split or "–"] if split else []), *values]
+
+
+def _scaling(rows: list[Scaling], split: list[str], span: str) -> Table:
+    return table(
+        f"Scaling: users per layer ({span})",
+        [*split, "layer", "users", "before", "growth", "new users", "known users"],
+        [
+            _cells(r, split, r.layer, r.users, r.users_before, percent(r.growth), r.new_users, r.known_users)
+            for r in rows
+            if not split or r.users or r.users_before
+        ],
+    )
+
+
+def _triangulating(rows: list[Triangulating], split: list[str]) -> Table:
+    return table(
+        "Triangulating: share of each layer",
+        [*split, "layer", "users", "share", "share before", "of the crowd", "growth"],
+        [
+            _cells(r, split, r.layer, r.users, percent(r.share), percent(r.share_before), percent(r.crowd_share), percent(r.growth))
+            for r in rows
+            if not split or r.users or r.users_before
+        ],
+    )
+
+
+def _activating(rows: list[Activating], split: list[str]) -> Table:
+    return table(
+        "Activating: who left which layer for which",
+        [*split, "from", "to", "direction", "users", "transitions", "of the layer"],
+        [_cells(r, split, r.from_layer, r.to_layer, r.direction, r.users, r.transitions, percent(r.rate)) for r in rows if r.transitions],
+    )
+
+
+def _sold(rows: list[Returning], split: list[str], currency: str) -> Table:
+    return table(
+        f"Returning: what was sold, by the layer the buyer stood in ({currency})",
+        [*split, "layer", "GMV", "share", "orders", "buyers", "order value", "conversion"],
+        [
+            _cells(
+                r,
+                split,
+                r.layer or "all",
+                money(r.gmv),
+                percent(r.gmv_share),
+                r.orders,
+                r.buyers,
+                money(r.order_value),
+                percent(r.conversion_rate),
+            )
+            for r in rows
+            if not split or r.orders
+        ],
+    )
+
+
+def _bought_again(rows: list[Returning], split: list[str], currency: str) -> Table:
+    return table(
+        f"Returning: who bought again, what it cost ({currency})",
+        [*split, "layer", "in a week", "month", "quarter", "by new users", "spend", "ROI"],
+        [
+            _cells(
+                r,
+                split,
+                r.layer or "all",
+                percent(r.repurchase_week),
+                percent(r.repurchase_month),
+                percent(r.repurchase_quarter),
+                percent(r.gmv_new_share),
+                money(r.spend),
+                r.roi,
+            )
+            for r in rows
+            if not split or r.orders
+        ],
+    )
 
 
 def census(
