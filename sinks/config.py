@@ -40,7 +40,7 @@ class ClickHouse:
 class SinkConfig:
     """How the sink reads and stores.
 
-    `kafka` is librdkafka's configuration of the consumer; the topics are `topic_prefix` + `transitions`, `rollups`, `spend`, of
+    `kafka` is librdkafka's configuration of the consumer; the topics are `topic_prefix` + those of `sinks.decision.Stream`, of
     `partitions` partitions each. A block is stored once it has `block_rows` rows or its oldest record is `linger` seconds old. While
     ClickHouse is away the sink waits `backoff_first` seconds, twice as long each time, `backoff_most` at most.
     """

@@ -50,6 +50,11 @@ class Stream(StrEnum):
     ROLLUPS = "rollups"
     TRANSITIONS = "transitions"
     SPEND = "spend"
+    PROMOTIONS = "promotions"
+
+
+SINGLE = (Stream.SPEND, Stream.PROMOTIONS)
+"""Topics whose records each stand for themselves: they belong to no step, and one told again replaces itself in its table."""
 
 
 class Lane(NamedTuple):
@@ -91,7 +96,7 @@ class Verdict(Enum):
 
 def judge(stream: Stream, seen: Mark, version: int, index: int) -> Verdict:
     """The subscriber's rule, and what is missing by it. Every step has a rollup; not every step has transitions."""
-    if stream is Stream.SPEND:
+    if stream in SINGLE:
         return Verdict.NEW
     if (version, index) <= (seen.version, seen.index):
         return Verdict.REPEATED

@@ -12,7 +12,7 @@ from dataclasses import replace
 from itertools import islice, takewhile
 
 from sinks.blocks import Plan
-from sinks.decision import Lane, Mark, Range, Step, Stream, Verdict, judge, step_state
+from sinks.decision import SINGLE, Lane, Mark, Range, Step, Stream, Verdict, judge, step_state
 from sinks.errors import LogStale
 from sinks.rows import Record
 
@@ -117,12 +117,15 @@ class Lanes:
         ranges: dict[Lane, Range] = {}
         left = rows
         for shard in sorted(self._shards, key=self._waiting_since):
-            rollups, transitions, spend = (self._lanes[Lane(stream, shard)] for stream in Stream)
+            rollups, transitions = (self._lanes[Lane(stream, shard)] for stream in (Stream.ROLLUPS, Stream.TRANSITIONS))
             steps, moves = self._whole(shard, left, now) if left > 0 else (0, 0)
             left -= sum(record.size for record in islice(rollups.records, steps)) + moves
-            bills = max(0, min(len(spend.records), left))
-            left -= bills
-            taken = {Stream.ROLLUPS: rollups.first(steps), Stream.TRANSITIONS: transitions.first(moves), Stream.SPEND: spend.first(bills)}
+            taken = {Stream.ROLLUPS: rollups.first(steps), Stream.TRANSITIONS: transitions.first(moves)}
+            for stream in SINGLE:
+                pending = self._lanes[Lane(stream, shard)]
+                count = max(0, min(len(pending.records), left))
+                left -= count
+                taken[stream] = pending.first(count)
             ranges |= {Lane(stream, shard): range_ for stream, range_ in taken.items()}
         if all(range_.start == range_.end for range_ in ranges.values()):
             return None

@@ -10,12 +10,13 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from schemas.ladder import Ladder
+from schemas.promotion import Promotion
 from schemas.rollup import OrderRow, Rollup, TouchPlace
 from schemas.spend import Spend
 from schemas.times import from_datetime, from_rfc3339
 from schemas.transition import Transition
 from sinks.decision import Stream
-from sinks.tables import NEW_USERS, ORDERS, SPEND, STEPS, TOUCH_MINUTES, TRANSITIONS
+from sinks.tables import NEW_USERS, ORDERS, PROMOTIONS, SPEND, STEPS, TOUCH_MINUTES, TRANSITIONS
 
 Row = tuple[Any, ...]
 
@@ -49,10 +50,12 @@ class Decoder:
         self._rollup = msgspec.json.Decoder(Rollup)
         self._transition = msgspec.json.Decoder(Transition)
         self._spend = msgspec.json.Decoder(Spend)
+        self._promotion = msgspec.json.Decoder(Promotion)
         self._by_stream: dict[Stream, Callable[[int, int, bytes], Record]] = {
             Stream.ROLLUPS: self._of_rollup,
             Stream.TRANSITIONS: self._of_transition,
             Stream.SPEND: self._of_spend,
+            Stream.PROMOTIONS: self._of_promotion,
         }
 
     def decode(self, stream: Stream, partition: int, offset: int, value: bytes | None) -> Record:
@@ -95,6 +98,10 @@ class Decoder:
         begins_at = from_datetime(datetime(day.year, day.month, day.day, tzinfo=zone))
         row = (spend.spend_id, spend.brand, day, begins_at, spend.channel or "", spend.campaign_id or "", spend.amount, spend.currency)
         return Record(offset, 0, 0, True, {SPEND.name: [row]}, 1)
+
+    def _of_promotion(self, partition: int, offset: int, value: bytes) -> Record:
+        row = _promotion_row(self._promotion.decode(value), value)
+        return Record(offset, 0, 0, True, {PROMOTIONS.name: [row]}, 1)
 
 
 def _expect_shard(shard: int, partition: int) -> None:
@@ -148,6 +155,23 @@ def _step_row(rollup: Rollup) -> Row:
         rollup.forwarded,
         rollup.ticks,
         rollup.transitions,
+    )
+
+
+def _promotion_row(p: Promotion, record: bytes) -> Row:
+    return (
+        p.promotion_id,
+        p.version,
+        p.brand,
+        p.name,
+        p.changed_by,
+        from_rfc3339(p.changed_at),
+        p.reason,
+        from_rfc3339(p.effective_from),
+        p.window.from_ms,
+        p.window.to_ms,
+        p.target.gmv,
+        record.decode(),
     )
 
 

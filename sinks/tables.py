@@ -174,6 +174,29 @@ ORDER_MINUTES = _part(
     "type brand user_id occurred_at amount refunded layer_before first_seen channel campaign_id store_id guide_id",
 )
 
+SALES_MINUTES = _part(
+    "sales_minutes", "sales_inlet", ORDERS, "type brand user_id occurred_at amount refunded layer_before channel store_id"
+)
+
+PROMOTIONS = Table(
+    "promotions",
+    "promotions",
+    (
+        ("promotion_id", "String"),
+        ("version", "UInt32"),
+        ("brand", _LABEL),
+        ("name", "String"),
+        ("changed_by", "String"),
+        ("changed_at", _TIME),
+        ("reason", "String"),
+        ("effective_from", _TIME),
+        ("window_from", _TIME),
+        ("window_to", _TIME),
+        ("target_gmv", "Int64"),
+        ("record", "String"),
+    ),
+)
+
 SPEND = Table(
     "spend",
     "spend",
@@ -199,7 +222,9 @@ TABLES: tuple[Table, ...] = (
     TOUCH_MINUTES,
     ORDERS,
     ORDER_MINUTES,
+    SALES_MINUTES,
     SPEND,
+    PROMOTIONS,
     STEPS,
     SHARDS,
 )
@@ -210,5 +235,6 @@ PARTS: tuple[tuple[Table, Table], ...] = (
     (TRANSITIONS, MOVE_MINUTES),
     (TRANSITIONS, USER_LAYERS),
     (ORDERS, ORDER_MINUTES),
+    (ORDERS, SALES_MINUTES),
 )
 """A table and another that is filled with some of its columns."""

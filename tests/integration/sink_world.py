@@ -18,7 +18,7 @@ from tests.integration.sink_story import Entry
 from tests.servers import wait_until
 
 PARTITIONS = 4
-TOPICS = ("transitions", "rollups", "spend")
+TOPICS = ("transitions", "rollups", "spend", "promotions")
 TABLES = {
     "transitions": "shard, version, index, brand, user_id, seq, from_layer, to_layer, kind, effective_at, channel, first_touch_at",
     "orders": "shard, version, event_id, brand, user_id, order_id, occurred_at, amount, layer_before, first_seen, first_channel, channel",
@@ -34,6 +34,9 @@ SUMS = {
     " FROM order_minutes GROUP BY ALL",
     "move_minutes": "SELECT brand, minute, dimension, label, direction, sum(transitions), uniqMerge(users) FROM move_minutes GROUP BY ALL",
     "user_layers": "SELECT brand, user_id, max(seq), argMax(to_layer, seq), argMax(channel, seq) FROM user_layers GROUP BY ALL",
+    "sales_minutes": "SELECT brand, minute, layer_before, channel, store_id, sum(orders), sum(gmv), sum(refunded),"
+    " uniqMerge(buyers) FROM sales_minutes GROUP BY ALL",
+    "promotions": "SELECT promotion_id, version, brand, changed_by, reason, effective_from, target_gmv, record FROM promotions FINAL",
     "shards": "SELECT shard, max(version), max(watermark), max(swept_to) FROM shards GROUP BY shard",
     "spend": "SELECT spend_id, brand, day, begins_at, channel, campaign_id, amount FROM spend FINAL",
 }

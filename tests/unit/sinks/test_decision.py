@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sinks.decision import (
+    SINGLE,
     Agreement,
     Log,
     Mark,
@@ -71,9 +72,10 @@ def test_a_step_need_not_have_transitions_but_lacks_none_of_those_it_has(seen: M
     assert judge(Stream.TRANSITIONS, seen, version, index) is verdict
 
 
+@pytest.mark.parametrize("stream", SINGLE)
 @pytest.mark.parametrize("seen", [NONE, WHOLE, PART])
-def test_spend_is_told_by_its_offset_alone(seen: Mark) -> None:
-    assert judge(Stream.SPEND, seen, 0, 0) is Verdict.NEW
+def test_a_record_that_stands_for_itself_is_told_by_its_offset_alone(stream: Stream, seen: Mark) -> None:
+    assert judge(stream, seen, 0, 0) is Verdict.NEW
 
 
 @pytest.mark.parametrize(

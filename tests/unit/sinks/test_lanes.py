@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sinks.blocks import Plan
-from sinks.decision import Lane, Mark, Range, Stream, Verdict
+from sinks.decision import SINGLE, Lane, Mark, Range, Stream, Verdict
 from sinks.errors import LogGap, LogStale
 from sinks.lanes import Lanes
 from sinks.rows import Record
@@ -17,7 +17,6 @@ from sinks.rows import Record
 LINGER = 1.0
 ROLLUPS = Lane(Stream.ROLLUPS, 0)
 MOVES = Lane(Stream.TRANSITIONS, 0)
-SPEND = Lane(Stream.SPEND, 0)
 
 
 def rollup(offset: int, version: int, index: int = 0, *, whole: bool = True, size: int = 1, moves: int | None = 0) -> Record:
@@ -147,11 +146,20 @@ def test_repeats_alone_move_the_offset() -> None:
     assert pending.oldest_at() is None
 
 
-def test_spend_and_what_cannot_be_read_need_no_step() -> None:
-    pending = offered(lanes(), SPEND, [bill(0), bill(1)])
-    assert planned(pending) == {SPEND: 2}
-    pending.skip(SPEND, 2, 1.0)
-    assert found(pending.plan(1, 100, 1.0)).ranges[SPEND] == Range(Mark(), Mark(3, 0, 0, True), 2)
+@pytest.mark.parametrize("stream", SINGLE)
+def test_what_stands_for_itself_and_what_cannot_be_read_need_no_step(stream: Stream) -> None:
+    lane = Lane(stream, 0)
+    pending = offered(lanes(), lane, [bill(0), bill(1)])
+    assert planned(pending) == {lane: 2}
+    pending.skip(lane, 2, 1.0)
+    assert found(pending.plan(1, 100, 1.0)).ranges[lane] == Range(Mark(), Mark(3, 0, 0, True), 2)
+
+
+def test_a_block_takes_no_more_rows_for_having_several_topics() -> None:
+    pending = lanes()
+    for stream in SINGLE:
+        offered(pending, Lane(stream, 0), [bill(0), bill(1), bill(2)])
+    assert sum(planned(pending, rows=4).values()) == 4
 
 
 def test_a_gap_is_refused_or_told() -> None:
@@ -159,7 +167,7 @@ def test_a_gap_is_refused_or_told() -> None:
     with pytest.raises(LogGap, match=r"the last one before was 1:0, the next is 3:0"):
         pending.offer(ROLLUPS, rollup(1, 3), 0.0)
     told: list[Lane] = []
-    accepting = Lanes({lane: Mark() for lane in (ROLLUPS, MOVES, SPEND)}, LINGER, lambda lane, _: told.append(lane))
+    accepting = Lanes({Lane(stream, 0): Mark() for stream in Stream}, LINGER, lambda lane, _: told.append(lane))
     offered(accepting, ROLLUPS, [rollup(0, 1), rollup(1, 3, moves=2), rollup(2, 4)])
     offered(accepting, MOVES, [move(0, 2), move(1, 3), move(2, 4)])
     assert planned(accepting) == {ROLLUPS: 3, MOVES: 3}

@@ -10,7 +10,9 @@ import msgspec
 import pytest
 
 from schemas.ladder_file import load_ladder
+from schemas.promotion import Promotion
 from schemas.rollup import NewUsers, OrderRow, Rollup, TouchCount, TouchPlace
+from schemas.times import from_rfc3339
 from sinks.blocks import TableBlock, fill
 from sinks.decision import Stream
 from sinks.rows import BadRecord, Decoder, Record
@@ -20,6 +22,8 @@ from sinks.tables import (
     NEW_USERS,
     ORDER_MINUTES,
     ORDERS,
+    PROMOTIONS,
+    SALES_MINUTES,
     SHARDS,
     SPEND,
     STEPS,
@@ -28,6 +32,7 @@ from sinks.tables import (
     TRANSITIONS,
     USER_LAYERS,
 )
+from tests.unit.schemas.example_files import SCHEMAS
 
 DECODER = Decoder(load_ladder("5r"))
 TRANSITION: dict[str, Any] = {
@@ -127,13 +132,22 @@ def test_a_transition_fills_its_table_and_the_flows() -> None:
 
 def test_a_rollup_fills_its_tables() -> None:
     tables = by_table(1, decode(Stream.ROLLUPS, rollup()))
-    assert list(tables) == [NEW_USERS.name, TOUCH_MINUTES.name, ORDERS.name, ORDER_MINUTES.name, STEPS.name, SHARDS.name]
+    assert list(tables) == [
+        NEW_USERS.name,
+        TOUCH_MINUTES.name,
+        ORDERS.name,
+        ORDER_MINUTES.name,
+        SALES_MINUTES.name,
+        STEPS.name,
+        SHARDS.name,
+    ]
     touch = named(tables[TOUCH_MINUTES.name])
     assert (touch["channel"], touch["campaign_id"], touch["touchpoints"], touch["users"]) == ("", "c", 2, [2**53 - 1, 7])
     order = named(tables[ORDERS.name])
     assert (order["shard"], order["version"], order["order_id"], order["store_id"]) == (3, 8, "o", "s")
     assert named(tables[ORDER_MINUTES.name]) == {name: order[name] for name in ORDER_MINUTES.column_names}
     assert (order["first_touch_at"], order["first_channel"], order["last_touch_at"], order["last_channel"]) == (1, "douyin", None, "")
+    assert named(tables[SALES_MINUTES.name]) == {name: order[name] for name in SALES_MINUTES.column_names}
     step = named(tables[STEPS.name])
     assert (step["watermark"], step["swept_to"], step["dead_letters"], step["ticks"]) == (None, 60_000, {"future": 4}, 6)
     assert named(tables[SHARDS.name]) == {"block": 1, "shard": 3, "version": 8, "watermark": 0, "swept_to": 60_000}
@@ -159,6 +173,19 @@ def test_a_day_of_spend_begins_in_the_brands_time_zone() -> None:
     assert row["revision"] < named(block, 1)["revision"] < 3 << 20
 
 
+def test_a_version_of_a_promotion_is_stored_whole_with_who_and_why() -> None:
+    value = (SCHEMAS / "examples" / "promotions" / "valid" / "target_changed_while_running.json").read_bytes()
+    told = json.loads(value)
+    row = named(by_table(4, decode(Stream.PROMOTIONS, value, partition=0))[PROMOTIONS.name])
+    assert {name: row[name] for name in ("promotion_id", "version", "brand", "changed_by", "reason")} == {
+        name: told[name] for name in ("promotion_id", "version", "brand", "changed_by", "reason")
+    }
+    assert row["effective_from"] == from_rfc3339(told["effective_from"])
+    assert (row["window_from"], row["window_to"]) == (from_rfc3339(told["window"]["from"]), from_rfc3339(told["window"]["to"]))
+    assert row["target_gmv"] == msgspec.json.decode(value, type=Promotion).target.gmv
+    assert json.loads(row["record"]) == told
+
+
 @pytest.mark.parametrize(
     ("stream", "value", "reason"),
     [
@@ -172,6 +199,8 @@ def test_a_day_of_spend_begins_in_the_brands_time_zone() -> None:
         (Stream.SPEND, json.dumps({**SPENT, "day": "1969-12-31"}).encode(), "1970"),
         (Stream.SPEND, json.dumps({**SPENT, "day": "2300-01-01"}).encode(), "2299"),
         (Stream.SPEND, json.dumps({**SPENT, "amount": -1}).encode(), "amount"),
+        (Stream.PROMOTIONS, b"", "truncated"),
+        (Stream.PROMOTIONS, b"{}", "missing required field"),
         (Stream.SPEND, b'{"x":' + b"[" * 100_000, "recursion"),
         (Stream.SPEND, json.dumps({**SPENT, "day": "0001-01-01"}).encode(), "1970"),
     ],
