@@ -150,6 +150,11 @@ class Promotion(Struct, frozen=True, kw_only=True):
             raise ValueError(f"expected a plan from minute 0 to share 1 at minute {self.minutes}, found {first} to {last}")
 
     @property
+    def effective_ms(self) -> int:
+        """From when this version counts."""
+        return from_rfc3339(self.effective_from)
+
+    @property
     def minutes(self) -> int:
         """How long the window is."""
         return (self.window.to_ms - self.window.from_ms) // MINUTE_MS
