@@ -49,6 +49,12 @@ class CrashPoint(StrEnum):
     """the block is done, Kafka's committed offset is behind"""
     SINK_AFTER_COMMIT = "sink.after_commit"
     """the offsets were committed for the lag tools"""
+    PROMOTION_BEFORE_SAVE = "promotion.before_save"
+    """a promotion's next version is made, Redis knows nothing of it"""
+    PROMOTION_SAVED = "promotion.saved"
+    """the version is saved, nothing of it published"""
+    PROMOTION_PUBLISHED = "promotion.published"
+    """Kafka has acknowledged it, the outbox has not been trimmed"""
 
 
 _armed: str | None = None

@@ -28,9 +28,19 @@ SEEN_AT = (180, 360, 720, 1080, 1260)
 @cache
 def day(seed: int) -> list[float]:
     """GMV by minute of a simulated day that begins with the rush."""
-    clean = {"late": 0.0, "broken": 0.0, "retries": 0.0, "double_orders": 0.0, "text_times": 0.0}
     config = SimulatorConfig(
-        load_ladder("5r"), seed=seed, events=EVENTS, users=400, brands=("acme",), start=datetime(2025, 11, 11), hours=24, **clean
+        load_ladder("5r"),
+        seed=seed,
+        events=EVENTS,
+        users=400,
+        brands=("acme",),
+        start=datetime(2025, 11, 11),
+        hours=24,
+        late=0,
+        broken=0,
+        retries=0,
+        double_orders=0,
+        text_times=0,
     )
     minutes = [0.0] * 1440
     for line in PromotionDay(config).lines():

@@ -1,0 +1,1 @@
+"""The promotions' desk: who changes a promotion, in what order, and how all others hear of it."""

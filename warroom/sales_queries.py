@@ -1,0 +1,103 @@
+# ruff: noqa: S608 - fixed text put together from fixed text
+"""The queries of `warroom.sales`. Each is fixed text; `{name:Type}` are bound by the server.
+
+What is asked again and again reads tables of sums, some thousand rows a minute at the very most: `sales_minutes`, `flow_minutes`,
+`new_users`. HEADS_OPENING alone walks through users; what it says of an instant long past does not change, so its reader keeps it.
+"""
+
+from __future__ import annotations
+
+_BRAND = "brand = {brand:String}"
+_START, _END = "{start:DateTime64(3, 'UTC')}", "{end:DateTime64(3, 'UTC')}"
+_WITHIN = f"minute >= {_START} AND minute < {_END}"
+_LOWEST = "(SELECT toString(layer) FROM current_layers ORDER BY position LIMIT 1)"
+
+BY_MINUTE = f"""
+SELECT toUnixTimestamp64Milli(minute) AS minute, orders, gmv, refunded, uniqMerge(people) OVER (ORDER BY minute) AS buyers_so_far
+FROM
+(
+    SELECT s.minute AS minute, sum(s.orders) AS orders, sum(s.gmv) AS gmv, sum(s.refunded) AS refunded, uniqMergeState(s.buyers) AS people
+    FROM sales_minutes AS s
+    WHERE {_BRAND} AND {_WITHIN}
+    GROUP BY minute
+)
+ORDER BY minute
+"""
+"""From sales_minutes. A minute without orders has no row."""
+
+BY_CELL = f"""
+SELECT layer_before AS layer, channel, store_id, sum(s.orders) AS orders, sum(s.gmv) AS gmv, sum(s.refunded) AS refunded,
+    uniqMerge(s.buyers) AS buyers
+FROM sales_minutes AS s
+WHERE {_BRAND} AND {_WITHIN}
+GROUP BY layer, channel, store_id
+ORDER BY layer, channel, store_id
+"""
+"""From sales_minutes."""
+
+HEADS_OPENING = f"""
+SELECT place.1 AS layer, place.2 AS channel, place.3 AS store_id, toInt64(sum(heads)) AS users
+FROM
+(
+    SELECT place, toInt64(count()) AS heads
+    FROM
+    (
+        SELECT argMax((toString(to_layer), toString(channel), toString(store_id)), seq) AS place
+        FROM transitions
+        WHERE {_BRAND} AND effective_at < {_START}
+        GROUP BY user_id
+    )
+    GROUP BY place
+    UNION ALL
+    -- who never had a transition stands in the lowest layer, without labels
+    SELECT ({_LOWEST}, '', '') AS place,
+        (SELECT toInt64(sum(users)) FROM new_users WHERE {_BRAND} AND minute < {_START})
+        - (SELECT toInt64(uniqExact(user_id)) FROM transitions WHERE {_BRAND} AND effective_at < {_START}) AS heads
+)
+GROUP BY layer, channel, store_id
+HAVING users > 0
+ORDER BY layer, channel, store_id
+"""
+"""From transitions, one group a user: seconds where there are tens of millions."""
+
+_NEWCOMERS = (
+    f"SELECT {_LOWEST} AS layer, '' AS channel, '' AS store_id, toInt64(users) AS heads FROM new_users WHERE {_BRAND} AND {_WITHIN}"
+)
+
+HEADS_ENTERED = f"""
+SELECT layer, channel, store_id, sum(heads) AS users
+FROM
+(
+    SELECT toString(to_layer) AS layer, toString(channel) AS channel, '' AS store_id, toInt64(transitions) AS heads
+    FROM flow_minutes
+    WHERE {_BRAND} AND {_WITHIN}
+    UNION ALL
+    {_NEWCOMERS}
+)
+GROUP BY layer, channel, store_id
+HAVING users > 0
+ORDER BY layer, channel, store_id
+"""
+"""From flow_minutes and new_users."""
+
+HEADS_ENTERED_BY_STORE = f"""
+SELECT layer, channel, store_id, sum(heads) AS users
+FROM
+(
+    SELECT toString(to_layer) AS layer, toString(channel) AS channel, toString(store_id) AS store_id, toInt64(1) AS heads
+    FROM transitions
+    WHERE {_BRAND} AND effective_at >= {_START} AND effective_at < {_END}
+    UNION ALL
+    {_NEWCOMERS}
+)
+GROUP BY layer, channel, store_id
+HAVING users > 0
+ORDER BY layer, channel, store_id
+"""
+"""From transitions by their primary key, since no table of sums has layer, channel and store: for targets that go down to stores."""
+
+AS_OF = """
+SELECT toUnixTimestamp64Milli(min(reached))
+FROM (SELECT max(watermark) AS reached FROM shards GROUP BY shard HAVING max(version) > 0)
+"""
+"""From shards: 1970 or nothing while nobody has told a step."""
