@@ -46,6 +46,9 @@ class Settings(BaseSettings):
         description="what to do where users stand on a newer version of the ladder or on another one; a newer version always recomputes",
     )
     on_gap: Literal["stop", "continue"] = Field("stop", description="what to do where a log no longer reaches back to the applied offset")
+    on_rewind: Literal["stop", "continue"] = Field(
+        "stop", description="what to do where more has been published than Redis knows, as after the restoring of an older snapshot"
+    )
 
     kafka_bootstrap: str = Field("127.0.0.1:9092", min_length=1, description="host:port, comma separated")
     kafka: dict[str, str | int | bool] = Field(default_factory=dict, description="further librdkafka options, such as security.protocol")
@@ -58,6 +61,10 @@ class Settings(BaseSettings):
     redis_cluster: bool = Field(False, description="the URL is a node of a Redis Cluster")
     redis: dict[str, str | int | bool] = Field(default_factory=dict, description="further redis-py options, such as ssl_ca_certs")
     redis_prefix: str = Field("rflow", pattern=r"^[A-Za-z0-9._-]{1,80}$", description="before every key")
+    redis_replicas: int = Field(0, ge=0, le=9, description="replicas of Redis that must have a step before it is published")
+    redis_replica_timeout: float = Field(
+        1.0, ge=0.01, le=5, description="seconds after which replicas without the step are told and asked again"
+    )
 
     clickhouse_url: SecretStr = Field(SecretStr("http://127.0.0.1:8123"), description="http:// or https://, with user and password if any")
     clickhouse_database: str = Field("rflow", pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,63}$")
@@ -68,7 +75,7 @@ class Settings(BaseSettings):
     http_port: int = Field(0, ge=0, le=65535, description="0: any free port")
     log_format: Literal["human", "json"] = "human"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
-    crash_point: str = Field("", description="tests only: POINT or POINT:N, where the process ends itself")
+    crash_point: str = Field("", description="tests only: POINT or POINT:N, where the process ends itself; POINT:N:freeze stops it")
 
     @field_validator("redis_url", "clickhouse_url")
     @classmethod

@@ -13,7 +13,7 @@ from sinks.config import ClickHouse, OnGap, SinkConfig
 from streams.app import GroupConfig
 from streams.crash import arm
 from streams.link import Cluster, Connections, SingleNode
-from streams.shard import StepConfig
+from streams.stage import StepConfig
 from streams.worker import WorkerConfig
 from warroom.states import RedisConfig
 
@@ -59,6 +59,9 @@ def worker_config(settings: Settings, name: str) -> WorkerConfig:
             event_clock=settings.clock == "event" or settings.intake == "strict",
             continue_on_gap=settings.on_gap == "continue",
             any_ladder=settings.on_ladder_change == "recompute",
+            continue_on_rewind=settings.on_rewind == "continue",
+            replicas=settings.redis_replicas,
+            replica_timeout=settings.redis_replica_timeout,
             topic_ids=settings.topic_ids,
         ),
         check_future=settings.future_check,
@@ -96,8 +99,9 @@ def sink_config(settings: Settings) -> SinkConfig:
 def arm_crash_point(settings: Settings) -> None:
     """Arms the crash point that a test asked for. Raises ValueError for an unknown one."""
     if settings.crash_point:
-        name, _, passing = settings.crash_point.partition(":")
-        arm(name, int(passing or 1))
+        name, _, rest = settings.crash_point.partition(":")
+        passing, _, how = rest.partition(":")
+        arm(name, int(passing or 1), freeze=how == "freeze")
 
 
 def process_name(role: str) -> str:

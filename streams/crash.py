@@ -59,21 +59,25 @@ class CrashPoint(StrEnum):
 
 _armed: str | None = None
 _left = 0
+_signal = signal.SIGKILL
 
 
-def arm(name: str, nth: int = 1) -> None:
-    """From now on the `nth` passing of `name` kills this process. Raises ValueError for a name that is not a crash point."""
-    global _armed, _left
+def arm(name: str, nth: int = 1, *, freeze: bool = False) -> None:
+    """From now on the `nth` passing of `name` kills this process, or lets it stand still there until SIGCONT (`freeze`).
+
+    Raises ValueError for a name that is not a crash point.
+    """
+    global _armed, _left, _signal
     if nth < 1:
         raise ValueError(f"expected the passing to crash at to be at least 1, found {nth}")
-    _armed, _left = CrashPoint(name).value, nth
+    _armed, _left, _signal = CrashPoint(name).value, nth, signal.SIGSTOP if freeze else signal.SIGKILL
 
 
 def crash_point(name: str) -> None:
-    """Passes by, unless it is the armed place and time: then the process ends here, with nothing cleaned up."""
+    """Passes by, unless it is the armed place and time: then the process ends here, with nothing cleaned up, or stands still."""
     global _left
     if _armed is None or name != _armed:
         return
     _left -= 1
     if _left == 0:
-        os.kill(os.getpid(), signal.SIGKILL)
+        os.kill(os.getpid(), _signal)

@@ -23,12 +23,20 @@ class StaleStore(ShardStopped):
     """An output partition carries a higher version than Redis knows: Redis has forgotten what was published."""
 
 
+class StoreEvicts(ShardStopped):
+    """Redis drops keys where memory is short."""
+
+
 class LadderChanged(ShardStopped):
     """The shard's state was built with another ladder than the one given."""
 
 
 class StateUnreadable(ShardStopped):
     """A value in Redis is not what this release wrote."""
+
+
+class PartitionsChanged(RflowError):
+    """A topic, or the state, has another number of partitions than the worker was told."""
 
 
 class Conflict(RflowError):

@@ -366,15 +366,15 @@ class Fold:
         if mark is None:
             return True
         try:
-            sender, version, index = (int(part) for part in mark.split(b":"))
+            sender, offset = (int(part) for part in mark.split(b":"))
         except ValueError:
             return True
         if not 0 <= sender < self._partitions:
             return True
         name = f"{topic}:{sender}"
-        if (version, index) <= self.meta.senders.get(name, (-1, -1)):
+        if offset <= self.meta.senders.get(name, -1):
             return False
-        self.meta.senders[name] = (version, index)
+        self.meta.senders[name] = offset
         return True
 
     def _misplaced(
@@ -386,7 +386,7 @@ class Fold:
             return
         value = message.value()
         assert value is not None
-        self._forwards.append(Forward(KINDS[topic].topic, right, touchpoint.user_id.encode(), value, portable(headers)))
+        self._forwards.append(Forward(KINDS[topic].topic, right, touchpoint.user_id.encode(), value, portable(headers), offset))
         self.counts.forwarded[touchpoint.type] += 1
 
     def _letter(self, topic: int, offset: int, message: Message, reason: Reason, detail: str) -> None:

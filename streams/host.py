@@ -14,12 +14,13 @@ from redis.exceptions import RedisError
 from schemas.touchpoint import KINDS
 from schemas.validate import Validator
 from streams import metrics
-from streams.errors import RflowError, ShardStopped
+from streams.errors import Conflict, PartitionsChanged, RflowError, ShardStopped
 from streams.ladder import Rules
 from streams.link import Connections
 from streams.logs import Fetched, Place
 from streams.publisher import Publisher
-from streams.shard import Shard, Stage, StepConfig
+from streams.shard import Shard
+from streams.stage import Stage, StepConfig
 from streams.store import ShardStore
 from streams.takeover import LogInspector
 
@@ -73,6 +74,8 @@ class ShardHost:
         revision = self._revision
         wanted = sorted(numbers)
         await self._close([number for number in self.shards if number not in wanted])
+        if not await self._partitions_fit(revision):
+            return {}
         found = await asyncio.gather(*(self._open(number, revision) for number in wanted))
         metrics.SHARDS.set(len(wanted))
         self.assigned = True
@@ -84,6 +87,21 @@ class ShardHost:
         }
         log.info("shards taken", shards=wanted, reading=len(begin))
         return begin
+
+    async def _partitions_fit(self, revision: int) -> bool:
+        """Whether the topics have as many partitions as the worker was told; if not, that is what `failed` tells. Waits for Kafka."""
+        while revision == self._revision:
+            try:
+                await self._inspector.check_partitions(self._config.partitions)
+            except PartitionsChanged as error:
+                self._lost = error
+                return False
+            except KafkaException as error:
+                log.warning("topics cannot be looked at yet", error=str(error))
+                await asyncio.sleep(_RETRY_S)
+            else:
+                return True
+        return False
 
     async def _open(self, number: int, revision: int) -> list[int] | None:
         await self._close([number])
@@ -106,7 +124,10 @@ class ShardHost:
             except ShardStopped as stopped:
                 shard.stop(str(stopped))
                 return None
-            except (RedisError, KafkaException, OSError, TimeoutError) as error:
+            except PartitionsChanged as error:
+                self._lost = error
+                return None
+            except (RedisError, KafkaException, OSError, TimeoutError, Conflict) as error:
                 if (why := str(error) or type(error).__name__) != told:
                     log.warning("shard cannot be taken yet", shard=number, error=why)
                     told = why

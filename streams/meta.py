@@ -27,8 +27,8 @@ class Meta(Struct, kw_only=True):
 
     `census` has the users of each brand by the layers that `layers` names, lowest first; while users move to a new ladder, those they
     leave are among them. `partial` names evidence that an earlier ladder did not keep as the present one asks for, and up to which time.
-    `senders` holds, per `topic:sender shard`, the last (version, index) of a forwarded record taken. `token` names the step that wrote
-    the meta.
+    `senders` holds, per `topic:sender shard`, where on the sender's log the last forwarded record lay that was taken. `token` names the
+    step that wrote the meta. `partitions` is the number of shards to which the users are dealt (0: not known).
     """
 
     version: int = 0
@@ -44,8 +44,9 @@ class Meta(Struct, kw_only=True):
     census: dict[str, list[int]] = {}
     moving: Moving | None = None
     partial: dict[str, int] = {}
-    senders: dict[str, tuple[int, int]] = {}
+    senders: dict[str, int] = {}
     topic_ids: dict[str, str] = {}
+    partitions: int = 0
 
     def copy(self) -> Meta:
         """A copy that can be changed without touching this one."""

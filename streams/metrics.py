@@ -37,6 +37,23 @@ USERS = Gauge("rflow_users", "Users by brand and layer in the shards this worker
 SHARDS = Gauge("rflow_shards", "Shards this worker holds.")
 WATCHDOG = Counter("rflow_watchdog_trips", "Times the watchdog found a shard without progress although its logs held more.", ["shard"])
 
+REDIS_DURABLE = Gauge(
+    "rflow_redis_durable",
+    "1 if Redis has on disk what it has answered (appendonly yes, appendfsync always), 0 if not; absent where it does not tell.",
+    ["shard"],
+)
+REPLICA_WAITS = Counter(
+    "rflow_replica_waits", "Times too few replicas had a step within the timeout: they were asked again before it was published.", ["shard"]
+)
+REWINDS = Counter(
+    "rflow_rewinds", "Times Redis had forgotten published versions and the shard went on above them (--on-rewind).", ["shard"]
+)
+REWOUND_VERSIONS = Counter("rflow_rewound_versions", "Published versions that Redis had forgotten then.", ["shard"])
+GAP_RECORDS = Counter("rflow_gap_records", "Input records lost to retention and passed over (--on-gap continue).", ["shard", "topic"])
+FOREIGN_RECORDS = Counter(
+    "rflow_foreign_records", "Records on an output topic that rflow did not write, seen when a shard was taken.", ["topic"]
+)
+
 # --- the ClickHouse sink --------------------------------------------------------------------------------------------------------
 SINK_BLOCKS = Counter("rflow_sink_blocks", "Blocks stored in ClickHouse, by stream.", ["stream"])
 SINK_ROWS = Counter("rflow_sink_rows", "Rows stored in ClickHouse, by table.", ["table"])

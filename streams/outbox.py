@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import re
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import msgspec
@@ -31,13 +33,15 @@ class Letter(Struct, array_like=True, gc=False):
 
 
 class Forward(Struct, array_like=True, gc=False):
-    """A record for another partition of its own topic."""
+    """A record for another partition of its own topic. Its mark is where it lay, shard and offset, which whoever forwards it again, be it
+    from a state restored, tells again: so the receiver knows it."""
 
     topic: str
     partition: int
     key: bytes | None
     value: bytes
     headers: list[tuple[str, bytes]]
+    offset: int
 
 
 class Entry(Struct, array_like=True, gc=False):
@@ -83,14 +87,23 @@ def outputs(entry: Entry) -> list[Output]:
             forward.partition,
             forward.key,
             forward.value,
-            [*forward.headers, (FORWARDED_HEADER, f"{shard}:{version}:{i}".encode())],
+            [*forward.headers, (FORWARDED_HEADER, f"{shard}:{forward.offset}".encode())],
         )
-        for i, forward in enumerate(entry.forwards)
+        for forward in entry.forwards
     ]
     found += [
         Output("rollups", shard, None, value, _cloudevent(shard, version, i, ROLLUP_TYPE, time)) for i, value in enumerate(entry.rollups)
     ]
     return found
+
+
+def version_of(headers: Mapping[str, object], topic: str, shard: int) -> int | None:
+    """The step that wrote a record of an output topic, by its headers; None if no step of this shard did."""
+    name = headers.get("ce_id")
+    if headers.get("ce_source") != _source(topic, shard) or not isinstance(name, bytes):
+        return None
+    found = re.fullmatch(rb"%d:(\d{1,18}):\d{1,18}" % shard, name)
+    return int(found[1]) if found else None
 
 
 def letter_of(key: bytes | None, value: bytes | None, headers: DeadLetterHeaders) -> Letter:
@@ -113,11 +126,15 @@ def _cloudevent(shard: int, version: int, index: int, type_: str, time: str) -> 
     return [
         ("ce_specversion", b"1.0"),
         ("ce_id", f"{shard}:{version}:{index}".encode()),
-        ("ce_source", f"/rflow/{type_.split('.')[1]}s/{shard}".encode()),
+        ("ce_source", _source(f"{type_.split('.')[1]}s", shard)),
         ("ce_type", type_.encode()),
         ("ce_time", time.encode()),
         ("content-type", b"application/json"),
     ]
+
+
+def _source(topic: str, shard: int) -> bytes:
+    return f"/rflow/{topic}/{shard}".encode()
 
 
 def _letter_headers(headers: DeadLetterHeaders, shard: int, version: int, index: int, time: str) -> Headers:

@@ -7,21 +7,19 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from enum import StrEnum
 from functools import partial
 
 import msgspec
 import structlog
-from msgspec import Struct
 from redis.exceptions import RedisError
 
 from schemas.deadletter import InvalidRecord
 from schemas.times import MINUTE_MS
 from schemas.touchpoint import KINDS, Touchpoint
 from schemas.validate import Validator
-from streams import metrics
 from streams.crash import CrashPoint, crash_point
-from streams.errors import Conflict, ShardStopped, StateUnreadable
+from streams.durability import Durability
+from streams.errors import Conflict, PartitionsChanged, ShardStopped, StateUnreadable
 from streams.fold import Fold, Record
 from streams.intake import Intake
 from streams.labels import Labels
@@ -31,47 +29,13 @@ from streams.meta import Meta, Moving
 from streams.outbox import Entry
 from streams.publisher import Publisher
 from streams.recompute import Passage, encode_rules, passage_of
+from streams.shard_metrics import ShardMetrics
+from streams.stage import Stage, StepConfig
 from streams.state import decode_state
 from streams.store import ShardStore
 from streams.takeover import LogInspector, refuse_forgotten
 
 log = structlog.get_logger(__name__)
-
-
-class StepConfig(Struct, frozen=True, kw_only=True):
-    """How steps are taken. Times in seconds."""
-
-    partitions: int
-    strict: bool = False
-    event_clock: bool = False
-    """the watermark moves by events and ticks alone"""
-    most_records: int = 4_000
-    most_swept: int = 2_000
-    buffer_records: int = 20_000
-    """above this a log is left out of the fetch until its buffer is half empty"""
-    buffer_bytes: int = 16_000_000
-    """the same for what its heavy records weigh together"""
-    most_unacknowledged: int = 16
-    """a step waits while this many outbox entries have not been acknowledged"""
-    retry_first: float = 0.1
-    retry_last: float = 5.0
-    continue_on_gap: bool = False
-    any_ladder: bool = False
-    """users are moved to an older version of their ladder, or to another one, too"""
-    topic_ids: bool = True
-    """whether the broker tells topics' ids (librdkafka's mock cluster does not)"""
-
-
-class Stage(StrEnum):
-    """What a shard is doing."""
-
-    OPENING = "opening"
-    RUNNING = "running"
-    RECOMPUTING = "recomputing"
-    """users move to a new ladder, records wait"""
-    WAITING_FOR_REDIS = "waiting_for_redis"
-    STOPPED = "stopped"
-    CLOSED = "closed"
 
 
 _STORE_ERRORS = (RedisError, OSError, TimeoutError)
@@ -116,23 +80,30 @@ class Shard:
         self._pending: list[Record] = []
         self._unacknowledged: deque[list[int]] = deque()
         self._acknowledged_to = 0
+        self._handed_to = 0
+        """the highest version handed to the producer: Redis must not forget it"""
         self._epoch = 0
         self._stale = False
         self._news = asyncio.Event()
         self._closing = False
-        self._metrics = _ShardMetrics(number)
+        self._metrics = ShardMetrics(number)
+        self._durability = Durability(store, number, config.replicas, config.replica_timeout)
 
     # --- taking the shard ---------------------------------------------------------------------------------------------------------
     async def open(self) -> list[int]:
         """Takes the shard: the outbox first, then where each topic is to be read from, in the order of KINDS.
 
-        Raises ShardStopped where an operator has to decide, a Redis or Kafka error where one of them does not answer.
+        Raises ShardStopped where an operator has to decide, a Redis or Kafka error where one of them does not answer, Conflict.
         """
+        self._handed_to = 0
         published = await self._inspector.published(self.number)
         await self._load()
-        refuse_forgotten(self.number, self.meta.version, published)
+        published = max(published, self._handed_to)
+        if not self._config.continue_on_rewind:
+            refuse_forgotten(self.number, self.meta.version, published)
         begins, ids = await self._inspector.begin(self.number, self.meta, continue_on_gap=self._config.continue_on_gap)
         self.meta.topic_ids = ids
+        await self._accept(published, begins)
         self.intake = Intake([begin - 1 for begin in begins], self.meta.reached, strict=self._config.strict)
         self.stage = self._working
         self.last_progress = time.monotonic()
@@ -143,19 +114,52 @@ class Shard:
         loaded = await self._store.load()
         self._passage = passage_of(self.number, loaded.meta, loaded.ladders, self._rules, any_ladder=self._config.any_ladder)
         self._ladders = loaded.ladders
-        refuse_forgotten(self.number, loaded.meta.version, self.meta.version)
+        refuse_forgotten(self.number, loaded.meta.version, self._handed_to)
+        if loaded.meta.partitions not in (0, self._config.partitions):
+            raise PartitionsChanged(
+                f"shard {self.number}: expected {loaded.meta.partitions} partitions, with which its state was built, found that the worker "
+                f"was told {self._config.partitions}: their number cannot be changed where there is state"
+            )
         topic_ids = self.meta.topic_ids
         self.meta, self._labels = loaded.meta, loaded.labels
         self.meta.topic_ids = topic_ids or loaded.meta.topic_ids
         self.meta.layers = loaded.meta.layers or list(self._rules.layers)
+        self.meta.partitions = self._config.partitions
+        await self._durability.look()
+        if loaded.outbox and self._durability.asks:
+            await self._store.fence()
+            if not await self._until_durable():
+                return
         self._epoch += 1
-        self._stale = False
         self._unacknowledged.clear()
         self._acknowledged_to = loaded.outbox[0].version - 1 if loaded.outbox else self.meta.version
         crash_point(CrashPoint.TAKEOVER_BEFORE_OUTBOX)
         for entry in loaded.outbox:
             await self._publish(entry)
         crash_point(CrashPoint.TAKEOVER_AFTER_OUTBOX)
+        self._stale = False
+
+    async def _accept(self, published: int, begins: list[int]) -> None:
+        """Writes down, as a step of its own, what an operator has accepted: versions that Redis forgot, records that the logs lost."""
+        meta = self.meta
+        forgotten = max(0, published - meta.version)
+        lost = [max(0, begin - 1 - applied) if applied >= 0 else 0 for begin, applied in zip(begins, meta.offsets, strict=True)]
+        if not forgotten and not any(lost):
+            return
+        if forgotten:
+            log.error("going on above what redis has forgotten", shard=self.number, published=published, known=meta.version)
+            self._metrics.rewound(forgotten)
+            meta.version = published
+        for i, records in enumerate(lost):
+            if records:
+                topic = KINDS[i].topic
+                log.error("going on without lost records", shard=self.number, topic=topic, records=records, begin=begins[i])
+                self._metrics.lost_records(topic, records)
+                meta.offsets[i] += records
+        await self._store.read(meta.token, [], None)
+        fold = self._fold([], [], {})
+        fold.meta.ladder = meta.ladder or self._present.id
+        await self._apply(fold, 0.0, time.perf_counter())
 
     # --- work ---------------------------------------------------------------------------------------------------------------------
     def feed(self, topic: int, fetched: Fetched) -> None:
@@ -267,12 +271,13 @@ class Shard:
     async def _step(self, attempt: Callable[[], Awaitable[None]]) -> None:
         """One step, as often as it takes: what was thrown away or is in doubt is settled by reading the shard anew, since records that
         have been applied are dropped by their offsets."""
-        delay = self._config.retry_first
+        delay, told = self._config.retry_first, ""
         while True:
             try:
                 if self._stale:
                     await self._load()
-                await attempt()
+                if not self._stale:
+                    await attempt()
             except Conflict:
                 self._stale = True
                 self._metrics.conflicts.inc()
@@ -280,11 +285,17 @@ class Shard:
                 self._stale = True
                 self._metrics.lost.inc()
                 self.stage = Stage.WAITING_FOR_REDIS
-                log.warning("redis does not answer", shard=self.number, error=str(error) or type(error).__name__, retry_in_s=delay)
+                self.error = str(error) or type(error).__name__
+                if self.error != told:
+                    told = self.error
+                    log.warning("redis does not take the step; trying again until it does", shard=self.number, error=told)
                 await asyncio.sleep(delay)
                 delay = min(delay * 2, self._config.retry_last)
             else:
                 self.stage = self._working
+                if told:
+                    self.error = None
+                    log.info("redis takes steps again", shard=self.number)
                 return
             if self._closing:
                 return
@@ -329,17 +340,28 @@ class Shard:
         await self._store.write(fold.meta, states_out, fold.newcomers, self._labels.take_added(), entry, self._acknowledged_to, new)
         self.meta = fold.meta
         self._ladders |= new
+        if self._durability.asks and not await self._until_durable():
+            return
         applied = clock()
         # 4. Publish; the next step does not wait for the acknowledgements.
         crash_point(CrashPoint.STEP_BEFORE_PUBLISH)
         await self._publish(entry)
         crash_point(CrashPoint.STEP_AFTER_PUBLISH)
-        self._metrics.step(self, fold, read_s, folded - read, applied - folded, clock() - applied)
+        self._metrics.step(fold, self.unacknowledged, read_s, folded - read, applied - folded, clock() - applied)
+
+    async def _until_durable(self) -> bool:
+        """Waits until what was written last would survive; False if the shard is let go before: its next owner waits in its place."""
+        while not self._closing:
+            if await self._durability.reached():
+                return True
+            self.stage = Stage.WAITING_FOR_REPLICAS
+        return False
 
     async def _try_move(self) -> None:
         """A step of the users' move to a new ladder: after the sweep under the old one, as far along the roster as a sweep goes."""
         passage = self._passage
-        assert passage is not None
+        if passage is None:
+            return  # another owner has brought it to its end
         if self.meta.moving is None and self._sweep_turn(None) is not None:
             await self._try_step([])
             return
@@ -418,6 +440,7 @@ class Shard:
     async def _publish(self, entry: Entry) -> None:
         mark = [entry.version, 0]
         epoch = self._epoch
+        self._handed_to = max(self._handed_to, entry.version)
         self._unacknowledged.append(mark)
 
         def done() -> None:
@@ -441,57 +464,3 @@ def _is_state(stored: bytes | None) -> bool:
         return stored is None or bool(decode_state(stored))
     except (msgspec.ValidationError, msgspec.DecodeError):
         return False
-
-
-class _ShardMetrics:
-    """The metrics of one shard, their labels bound once."""
-
-    def __init__(self, number: int) -> None:
-        shard = str(number)
-        self._shard = shard
-        self.decode = metrics.STEP_SECONDS.labels("decode")
-        self.conflicts = metrics.STEP_CONFLICTS.labels(shard)
-        self.lost = metrics.STEP_UNKNOWN.labels(shard)
-        self._steps = metrics.STEPS.labels(shard)
-        self._read = metrics.STEP_SECONDS.labels("read")
-        self._fold = metrics.STEP_SECONDS.labels("fold")
-        self._apply = metrics.STEP_SECONDS.labels("apply")
-        self._publish = metrics.STEP_SECONDS.labels("publish")
-        self._outbox = metrics.OUTBOX_DEPTH.labels(shard)
-        self._watermark = metrics.WATERMARK.labels(shard)
-
-    def step(self, shard: Shard, fold: Fold, read: float, folded: float, applied: float, published: float) -> None:
-        self._steps.inc()
-        self._read.observe(read)
-        self._fold.observe(folded)
-        self._apply.observe(applied)
-        self._publish.observe(published)
-        self._outbox.set(shard.unacknowledged)
-        if shard.meta.watermark is not None:
-            self._watermark.set(shard.meta.watermark / 1000)
-        counts = fold.counts
-        events = {"applied": counts.applied(), "duplicate": counts.duplicates, "late": counts.late, "forwarded": counts.forwarded}
-        for outcome, by_type in events.items():
-            for type_, n in by_type.items():
-                metrics.EVENTS.labels(type_, outcome).inc(n)
-        metrics.EVENTS.labels("tick", "tick").inc(counts.ticks)
-        metrics.EVENTS.labels("unknown", "dead_letter").inc(fold.reasons.total())
-        for reason, n in fold.reasons.items():
-            metrics.DEAD_LETTERS.labels(reason).inc(n)
-        for flow, n in fold.flows.items():
-            metrics.TRANSITIONS.labels(*flow).inc(n)
-        for what, n in counts.dropped.items():
-            metrics.DROPPED_EVIDENCE.labels(what).inc(n)
-
-    def moved(self, before: Moving, after: Moving) -> None:
-        moved = after.moved - before.moved
-        metrics.RECOMPUTED.labels("moved").inc(moved)
-        metrics.RECOMPUTED.labels("stayed").inc(after.index - before.index - moved)
-        metrics.RECOMPUTED_SHORT.inc(after.short - before.short)
-
-    def remove(self) -> None:
-        for gauge in (metrics.OUTBOX_DEPTH, metrics.WATERMARK):
-            try:
-                gauge.remove(self._shard)
-            except KeyError:
-                continue

@@ -7,9 +7,10 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import msgspec
-from redis.exceptions import RedisError
+from redis.exceptions import NoPermissionError, RedisError
 
 from streams.crash import CrashPoint, crash_point
+from streams.durability import Node
 from streams.errors import Conflict, StateUnreadable
 from streams.labels import Labels
 from streams.link import Command, Connections, Link
@@ -37,6 +38,7 @@ class ShardKeys:
         self.labels = f"{base}:labels"
         self.outbox = f"{base}:outbox"
         self.ladders = f"{base}:ladders"
+        self.fence = f"{base}:fence"
         self.user = f"{base}:u:"
 
 
@@ -46,6 +48,7 @@ class ShardStore:
     def __init__(self, connections: Connections, prefix: str, shard: int, *, timeout: float = 10.0) -> None:
         self.keys = ShardKeys(prefix, shard)
         self._link = Link(connections, self.keys.meta, timeout=timeout)
+        self._waitaof = True
 
     async def load(self) -> Loaded:
         """Reads the shard anew: meta, labels, outbox, ladders, as they were at one instant."""
@@ -131,6 +134,34 @@ class ShardStore:
         if replies[-1] is None:
             raise Conflict("someone else moved the shard between the read and the write")
         await self._check(replies[-1])
+
+    async def fence(self) -> None:
+        """A write on this connection, so that `replicas` tells of all that was written before it, by whomever."""
+        await self._check(await self._link.call(("SET", self.keys.fence, 1)))
+
+    async def node(self) -> Node:
+        """What the node that holds the shard says of itself."""
+        info, fsync = await self._link.call(("INFO",), ("CONFIG", "GET", "appendfsync"))
+        told = {} if isinstance(info, RedisError) else dict(line.split(":", 1) for line in info.decode().splitlines() if ":" in line)
+        return Node(
+            policy=told.get("maxmemory_policy", ""),
+            appends=told["aof_enabled"] == "1" if "aof_enabled" in told else None,
+            fsync="" if isinstance(fsync, RedisError) or len(fsync) < 2 else fsync[1].decode(),
+        )
+
+    async def replicas(self, expected: int, timeout: float) -> int:
+        """How many replicas have what this connection wrote last, as soon as it is `expected` or `timeout` seconds (well below the link's)
+        have passed: have it in their files where the node knows WAITAOF (Redis 7.2, Valkey) and lets it be used, else in memory."""
+        wait = max(1, round(timeout * 1000))
+        if self._waitaof:
+            (reply,) = await self._link.call(("WAITAOF", 0, expected, wait), same=True)
+            if not isinstance(reply, NoPermissionError) and not (isinstance(reply, RedisError) and "unknown command" in str(reply)):
+                await self._check([reply])
+                return int(reply[1])
+            self._waitaof = False
+        (reply,) = await self._link.call(("WAIT", expected, wait), same=True)
+        await self._check([reply])
+        return int(reply)
 
     async def release(self) -> None:
         """Ends the watch of a step that wrote nothing."""

@@ -5,20 +5,26 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
-import msgspec
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicCollection, TopicPartition
+import structlog
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from schemas.touchpoint import KINDS
-from streams.errors import LogGap, StaleLog, StaleStore
+from streams import metrics
+from streams.errors import LogGap, PartitionsChanged, StaleLog, StaleStore
 from streams.meta import Meta
+from streams.outbox import version_of
 
-OUTPUTS = ("transitions", "rollups")
-_TAIL = 64
-"""How many of an output partition's last records are looked at: a late repeat of an old step may lie behind the newest."""
+log = structlog.get_logger(__name__)
+
+OUTPUTS = {"transitions": 64, "rollups": 64, "deadletters": 8}
+"""How many of an output partition's last records are looked at: a late repeat of an old step may lie behind the newest, and dead letters
+may be large."""
+_FURTHER = 16
+"""Where none of them is rflow's, so many times as many."""
 _CONSUMER: dict[str, Any] = {
     "group.id": "rflow-inspector",
     "enable.auto.commit": False,
@@ -28,13 +34,6 @@ _CONSUMER: dict[str, Any] = {
     "fetch.queue.backoff.ms": 5,
 }
 _T = TypeVar("_T")
-
-
-class _Versioned(msgspec.Struct):
-    version: int = 0
-
-
-_version_of = msgspec.json.Decoder(_Versioned).decode
 
 
 class LogInspector:
@@ -54,7 +53,19 @@ class LogInspector:
     async def published(self, shard: int) -> int:
         """The highest version found at the end of the shard's output partitions, 0 for none. To be asked before meta is read: an owner that
         is still at work may publish more, but never what Redis does not know yet."""
-        return await self._alone(lambda: max(self._last_version(self._prefix + name, shard) for name in OUTPUTS))
+        return await self._alone(lambda: max(self._last_version(name, shard) for name in OUTPUTS))
+
+    async def check_partitions(self, expected: int) -> None:
+        """Raises PartitionsChanged if a topic that is there has another number of partitions, KafkaException."""
+        names = [self._prefix + name for name in (*(kind.topic for kind in KINDS), *OUTPUTS)]
+        found = await self._alone(lambda: self._open().list_topics(timeout=self._timeout).topics)
+        counts = {name: len(found[name].partitions) for name in names if name in found and found[name].error is None}
+        if wrong := {name: count for name, count in counts.items() if count != expected}:
+            raise PartitionsChanged(
+                f"expected {expected} partitions of every topic, as the worker was told, found "
+                f"{', '.join(f'{count} of {name}' for name, count in wrong.items())}. A user's shard depends on their number, "
+                "so it is fixed at rflow init: another one needs new topics and an empty Redis"
+            )
 
     async def begin(self, shard: int, meta: Meta, *, continue_on_gap: bool) -> tuple[list[int], dict[str, str]]:
         """The offset from which to read each input topic, in the order of KINDS, and the topics' ids.
@@ -113,31 +124,47 @@ class LogInspector:
     def _kafka_client(self) -> dict[str, Any]:
         return {name: value for name, value in self._kafka.items() if name not in _CONSUMER}
 
-    def _last_version(self, topic: str, shard: int) -> int:
-        """The highest version among the last records of an output partition, 0 if it has none."""
+    def _last_version(self, name: str, shard: int) -> int:
+        """The highest version among the last records that rflow wrote to an output partition, 0 if there is none."""
+        topic = self._prefix + name
+        low, high = self._open().get_watermark_offsets(TopicPartition(topic, shard), timeout=self._timeout)
+        begin, back, highest, foreign = high, OUTPUTS[name], None, 0
+        while highest is None and begin > low:
+            end, begin = begin, max(low, begin - back)
+            back *= _FURTHER
+            for message in self._records(topic, shard, begin, end):
+                version = version_of(dict(message.headers() or ()), name, shard)
+                if version is None:
+                    foreign += 1
+                else:
+                    highest = max(version, highest or 0)
+        if foreign:
+            # Only rflow writes there. What others wrote tells nothing of the shard, and is no reason to stop it.
+            metrics.FOREIGN_RECORDS.labels(topic).inc(foreign)
+            log.warning("records that rflow did not write", topic=topic, partition=shard, records=foreign, among=high - begin)
+        return highest or 0
+
+    def _records(self, topic: str, shard: int, begin: int, end: int) -> Iterator[Message]:
+        """The records from one offset up to another, or to the log's end."""
         consumer = self._open()
-        place = TopicPartition(topic, shard)
-        low, high = consumer.get_watermark_offsets(place, timeout=self._timeout)
-        if high <= low:
-            return 0
-        consumer.assign([TopicPartition(topic, shard, max(low, high - _TAIL))])
-        highest, deadline = 0, time.monotonic() + self._timeout
+        consumer.assign([TopicPartition(topic, shard, begin)])
+        deadline = time.monotonic() + self._timeout
         try:
             while time.monotonic() < deadline:
-                for message in consumer.consume(_TAIL, 0.05):
+                for message in consumer.consume(64, 0.05):
                     error = message.error()
                     if error is not None and error.code() == KafkaError._PARTITION_EOF:
-                        return highest
+                        return
                     if error is not None:
                         raise KafkaException(error)
-                    highest = max(highest, _version_of(message.value() or b"{}").version)
-                    if (message.offset() or 0) + 1 >= high:
-                        return highest
+                    if (offset := message.offset() or 0) < end:
+                        yield message
+                    if offset + 1 >= end:
+                        return
+                    deadline = time.monotonic() + self._timeout
         finally:
             consumer.unassign()
-        raise KafkaException(
-            KafkaError(KafkaError._TIMED_OUT, f"the last records of {topic} [{shard}] did not arrive in {self._timeout} s")
-        )
+        raise KafkaException(KafkaError(KafkaError._TIMED_OUT, f"records of {topic} [{shard}] did not arrive in {self._timeout} s"))
 
 
 def refuse_forgotten(shard: int, known: int, published: int) -> None:
@@ -145,7 +172,8 @@ def refuse_forgotten(shard: int, known: int, published: int) -> None:
     if published > known:
         raise StaleStore(
             f"shard {shard}: expected Redis to know version {published}, which has been published, found version {known}: "
-            "Redis has been emptied or restored from an older state"
+            "Redis has been emptied or restored from an older state. --on-rewind continue goes on above the published version, from the "
+            "offsets that Redis knows: what was counted since is counted again"
         )
 
 

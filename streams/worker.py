@@ -20,7 +20,7 @@ from streams.host import ShardHost
 from streams.ladder import Rules
 from streams.link import Connections
 from streams.logs import LogReader
-from streams.shard import Stage, StepConfig
+from streams.stage import Stage, StepConfig
 
 log = structlog.get_logger(__name__)
 

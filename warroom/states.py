@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from redis import Redis
 from redis.cluster import RedisCluster
+from redis.exceptions import ResponseError
 
 from schemas.ladder import Ladder
 from streams.errors import LadderChanged
@@ -44,10 +45,22 @@ class States:
         """Raises RedisError if it does not answer."""
         self._client.ping()
 
-    def config(self, name: str) -> str:
-        """A configuration value of the server, empty where it does not tell."""
-        found = self._client.config_get(name)
-        return str(found.get(name, ""))
+    def config(self, name: str) -> set[str]:
+        """What the servers' configuration says, each master's of a cluster; empty where they do not tell."""
+        try:
+            return {str(found.get(name, "")) for found in self._each(lambda **node: self._client.config_get(name, **node))}
+        except ResponseError:
+            return set()
+
+    def replicas(self) -> int:
+        """How many replicas are connected, to the master of a cluster that has fewest."""
+        return min(int(found.get("connected_slaves", 0)) for found in self._each(lambda **node: self._client.info("replication", **node)))
+
+    def _each(self, ask: Callable[..., Any]) -> list[Any]:
+        if isinstance(self._client, RedisCluster):
+            nodes: Any = self._client.get_primaries
+            return [ask(target_nodes=node) for node in nodes()]
+        return [ask()]
 
     def meta(self, shard: int) -> Meta:
         """The shard's meta; that of a shard that has not started is empty."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from enum import StrEnum
 from typing import Annotated, Any
 
 import orjson
@@ -18,6 +19,13 @@ from deploy.topics import create_topics
 from deploy.wiring import clickhouse_of, ladder_of
 from schemas.topics import load_topics
 from sinks.migrate import migrate
+
+
+class OnLoss(StrEnum):
+    """What to do where something is lost."""
+
+    STOP = "stop"
+    CONTINUE = "continue"
 
 
 def init(data: DataDir = None, as_json: Json = False) -> None:
@@ -36,20 +44,32 @@ def init(data: DataDir = None, as_json: Json = False) -> None:
     out.print(f"ClickHouse: {len(names)} migrations applied to {settings.clickhouse_database}", highlight=False)
 
 
-def worker() -> None:
+OnGapOption = Annotated[
+    OnLoss | None,
+    typer.Option("--on-gap", help="Where a log no longer reaches back to what was applied: stop (the default), or go on without."),
+]
+
+
+def worker(
+    on_gap: OnGapOption = None,
+    on_rewind: Annotated[
+        OnLoss | None,
+        typer.Option("--on-rewind", help="Where more has been published than Redis knows: stop (the default), or go on above it."),
+    ] = None,
+) -> None:
     """Run one worker: it shares the shards with all others of its group. Stops within ten seconds on SIGTERM."""
     from deploy.processes import run_worker
 
-    settings = load_settings()
+    settings = load_settings(on_gap=on_gap and on_gap.value, on_rewind=on_rewind and on_rewind.value)
     set_up_logs(settings.log_format, settings.log_level)
     run_worker(settings)
 
 
-def sink() -> None:
+def sink(on_gap: OnGapOption = None) -> None:
     """Run the ClickHouse sink. One is enough; it takes up where the figures end."""
     from deploy.processes import run_sink
 
-    settings = load_settings()
+    settings = load_settings(on_gap=on_gap and on_gap.value)
     set_up_logs(settings.log_format, settings.log_level)
     run_sink(settings)
 

@@ -135,9 +135,7 @@ def entry(version: int) -> Entry:
 
 
 def meta(version: int, token: str) -> Meta:
-    return Meta(
-        version=version, token=token, ladder="5r@1", watermark=7, offsets=[1, 2, 3, 4], census={"山茶": [1, 2]}, senders={"0:1": (2, 3)}
-    )
+    return Meta(version=version, token=token, ladder="5r@1", watermark=7, offsets=[1, 2, 3, 4], census={"山茶": [1, 2]}, senders={"0:1": 2})
 
 
 async def step(store: ShardStore, version: int, *, before: str, token: str, user: str = "acme:ann", trim_to: int = 0) -> None:

@@ -14,12 +14,15 @@ import redis
 import yaml
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewPartitions
 
 from schemas.partition import partition_of
 from schemas.topics import load_topics
 from streams.errors import LadderChanged
 from streams.store import ShardKeys
-from tests.servers import Servers, create_topics
+from tests.integration.sink_world import config as sink_config
+from tests.integration.sink_world import query, run_until_stored
+from tests.servers import Servers, create_topics, wait_until
 from tests.workers import Deployment, Worker, Written, assert_chained
 
 T0 = time.time_ns() // 1_000_000 - 60_000
@@ -45,8 +48,8 @@ def likes(begin: int, end: int) -> list[Written]:
     return [(LIKES, partition_of(f"u{n}", 4), f"u{n}".encode(), _like(n), None) for n in range(begin, end)]
 
 
-def _like(n: int) -> bytes:
-    return orjson.dumps({"event_id": f"e{n}", "type": "like", "brand": "acme", "user_id": f"u{n}", "occurred_at": T0 + n})
+def _like(n: int, user: str | None = None) -> bytes:
+    return orjson.dumps({"event_id": f"e{n}", "type": "like", "brand": "acme", "user_id": user or f"u{n}", "occurred_at": T0 + n})
 
 
 def taken_once(deployment: Deployment, records: list[Written]) -> None:
@@ -56,9 +59,9 @@ def taken_once(deployment: Deployment, records: list[Written]) -> None:
     assert worker.stop() == 0, worker.tail()
 
 
-def start(deployment: Deployment, **given: Any) -> Worker:
+def start(deployment: Deployment, *arguments: str, **given: Any) -> Worker:
     """A worker in a group of its own: the one before has left or is dead."""
-    return deployment.start(group=f"{deployment.settings.group}{len(deployment.workers)}", **given)
+    return deployment.start(*arguments, group=f"{deployment.settings.group}{len(deployment.workers)}", **given)
 
 
 def until_stopped(deployment: Deployment, worker: Worker, shard: int) -> str:
@@ -90,9 +93,10 @@ def test_a_gap_stops_its_shard_alone_until_an_operator_says_otherwise(deployment
     assert deployment.metas()[2].offsets[1] == applied
     assert worker.stop() == 0, worker.tail()
 
-    worker = start(deployment, on_gap="continue")
+    worker = start(deployment, "--on-gap", "continue")
     deployment.until_applied(ends)
     assert worker.get("/healthz")[0] == 200
+    assert worker.metric("rflow_gap_records_total", shard="2", topic=LIKES) == worker.metric("rflow_gap_records_total") == 10
     assert worker.stop() == 0, worker.tail()
     told = deployment.told()
     assert_chained(told, "R0")
@@ -108,13 +112,16 @@ def test_a_first_start_takes_what_the_log_still_holds(deployment: Deployment) ->
     assert worker.get("/healthz")[0] == 200
 
 
-def test_an_emptied_redis_stops_the_shard_and_names_what_was_published(deployment: Deployment, client: Any) -> None:
+def test_an_emptied_redis_is_seen_behind_what_others_wrote_and_built_anew_if_an_operator_says_so(
+    deployment: Deployment, client: Any
+) -> None:
     taken_once(deployment, likes(0, 400))
     versions = [meta.version for meta in deployment.metas()]
     for shard in (0, 3):
-        for key in client.scan_iter(f"{deployment.settings.redis_prefix}:{{{shard}}}:*", count=1000):
-            client.delete(key)
-    deployment.produce(likes(400, 500))
+        forget(deployment, client, shard)
+    ends = deployment.produce(likes(400, 500))
+    # More of them than are looked at first.
+    deployment.produce([(topic, 0, b"k", b"not rflow's", None) for topic in ("transitions", "rollups") for _ in range(100)])
     worker = start(deployment)
     for shard in (0, 3):
         why = until_stopped(deployment, worker, shard)
@@ -122,16 +129,64 @@ def test_an_emptied_redis_stops_the_shard_and_names_what_was_published(deploymen
         assert f"version {versions[shard]}," in why
         assert "found version 0" in why
     deployment.until(lambda: worker.running() == {1, 2}, "the other shards to work")
+    assert worker.metric("rflow_foreign_records_total") == 200
+    assert worker.stop() == 0, worker.tail()
+
+    worker = start(deployment, "--on-rewind", "continue")
+    deployment.until_applied(ends)
+    assert worker.running() == {0, 1, 2, 3}
+    assert worker.metric("rflow_rewinds_total") == 2
+    assert worker.metric("rflow_rewound_versions_total") == versions[0] + versions[3]
+    assert worker.log.read_text().count("going on above what redis has forgotten") == 2
+    assert worker.stop() == 0, worker.tail()
+    assert deployment.recompute().differences == []
+    assert len(deployment.users()) == 500
 
 
-def test_a_restored_older_redis_stops_the_shard(deployment: Deployment, client: Any) -> None:
+def test_an_older_snapshot_is_refused_and_what_goes_on_above_it_is_whole_for_the_sink(
+    deployment: Deployment, client: Any, clickhouse_url: str, database: str
+) -> None:
     taken_once(deployment, likes(0, 100))
-    key = ShardKeys(deployment.settings.redis_prefix, 0).meta
-    backup = client.hgetall(key)
-    taken_once(deployment, likes(100, 400))
-    client.hset(key, mapping=backup)
+    backup = {key: client.dump(key) for key in keys_of(deployment, client, 0)}
+    known = deployment.metas()[0].version
+    # Far more than a ring holds, on the way through the shard that will forget them.
+    far = next(f"far{n}" for n in range(100) if partition_of(f"far{n}", 4) == 1)
+    misplaced: list[Written] = [(LIKES, 0, far.encode(), _like(n, far), None) for n in range(1_000, 1_040)]
+    taken_once(deployment, likes(100, 400) + misplaced)
+    published = deployment.metas()[0].version
+    forget(deployment, client, 0)
+    for key, value in backup.items():
+        client.restore(key, 0, value)
+
     worker = start(deployment)
-    assert "restored from an older state" in until_stopped(deployment, worker, 0)
+    why = until_stopped(deployment, worker, 0)
+    assert f"shard 0: expected Redis to know version {published}, which has been published, found version {known}" in why
+    assert "--on-rewind continue" in why
+    assert worker.stop() == 0, worker.tail()
+
+    # What was accepted is written in one piece: after that nobody has to accept it again.
+    assert start(deployment, "--on-rewind", "continue", crash_point="step.after_exec").wait() == -signal.SIGKILL
+    assert deployment.metas()[0].version == published + 1
+    taken_once(deployment, likes(400, 500))
+
+    told = deployment.told()
+    assert [rollup.version for rollup in told.rollups if rollup.shard == 0] == list(range(1, deployment.metas()[0].version + 1))
+    again = {f"u{n}" for n in range(100, 400) if partition_of(f"u{n}", 4) == 0}
+    expected = {f"u{n}": 1 + (f"u{n}" in again) for n in range(500)}
+    assert {user: len(chain) for (_, user), chain in told.by_user().items()} == {**expected, far: 1}
+    assert sum(rollup.applied for rollup in told.rollups) == 500 + len(again) + len(misplaced)
+    assert deployment.recompute().differences == []
+    settings = sink_config(deployment.bootstrap, deployment.settings.topic_prefix, clickhouse_url, database)
+    run_until_stored(settings, {shard: meta.version for shard, meta in enumerate(deployment.metas())}, 501 + len(again))
+    assert query(settings.clickhouse, "SELECT count() FROM transitions") == [(501 + len(again),)]
+
+
+def keys_of(deployment: Deployment, client: Any, shard: int) -> list[bytes]:
+    return list(client.scan_iter(f"{deployment.settings.redis_prefix}:{{{shard}}}:*", count=1000))
+
+
+def forget(deployment: Deployment, client: Any, shard: int) -> None:
+    client.delete(*keys_of(deployment, client, shard))
 
 
 def test_another_ladder_stops_every_shard_that_has_state(deployment: Deployment) -> None:
@@ -211,12 +266,29 @@ def test_a_topic_made_anew_stops_its_shards(deployment: Deployment) -> None:
     admin = AdminClient({"bootstrap.servers": deployment.bootstrap})
     name = deployment.topic(LIKES)
     admin.delete_topics([name])[name].result(20)
-    deployment.until(lambda: name not in admin.list_topics(timeout=10).topics, "the topic to be gone", 20)
+    wait_until(lambda: name not in admin.list_topics(timeout=10).topics, "the topic to be gone", 20)
     create_topics(deployment.bootstrap, [name], 4, load_topics()[LIKES].config())
     worker = start(deployment)
     why = until_stopped(deployment, worker, 0)
     assert name in why
     assert "made anew" in why
+
+
+def test_another_number_of_partitions_is_refused_with_both_numbers(deployment: Deployment) -> None:
+    taken_once(deployment, likes(0, 100))
+    refused(deployment, 3, "expected 3 partitions of every topic, as the worker was told, found 4 of ")
+    admin = AdminClient({"bootstrap.servers": deployment.bootstrap})
+    more = [NewPartitions(deployment.topic(name), 5) for name in load_topics()]
+    for created in admin.create_partitions(more).values():
+        created.result(20)
+    refused(deployment, 4, "expected 4 partitions of every topic, as the worker was told, found 5 of ")
+    refused(deployment, 5, "expected 4 partitions, with which its state was built, found that the worker was told 5")
+
+
+def refused(deployment: Deployment, partitions: int, why: str) -> None:
+    worker = start(deployment, partitions=partitions)
+    assert worker.wait(30) == 1
+    assert why in worker.tail()
 
 
 def test_foreign_bytes_in_one_users_state_stop_that_shard_alone(deployment: Deployment, client: Any) -> None:
@@ -276,22 +348,44 @@ def test_without_redis_a_worker_starts_late_and_stops_in_time(
         assert worker.stop() == 0, worker.tail()
 
 
-def test_a_worker_that_stood_still_while_others_took_its_shards_loses_and_doubles_nothing(deployment: Deployment) -> None:
-    frozen, other = deployment.start(), deployment.start()
-    deployment.until(lambda: frozen.running() and other.running(), "two workers to share the shards")
-    deployment.until_applied(deployment.produce(likes(0, 1_000)))
-    ends = deployment.produce(likes(1_000, 4_000))
-    frozen.process.send_signal(signal.SIGSTOP)
-    deployment.until(lambda: other.running() == {0, 1, 2, 3}, "the other to take all shards", 40)
+def test_workers_frozen_within_a_step_while_another_took_their_shards_change_nothing_and_join_again(deployment: Deployment) -> None:
+    everyone = {0, 1, 2, 3}
+    before_exec, before_publish = (
+        deployment.start(crash_point=f"{point}:2:freeze") for point in ("step.before_exec", "step.before_publish")
+    )
+    other = deployment.start()
+    workers = (before_exec, before_publish, other)
+    deployment.until(lambda: all(worker.running() for worker in workers), "three workers to share the shards")
+    ends: dict[tuple[str, int], int] = {}
+    users = 0
+
+    def more(count: int) -> None:
+        nonlocal users
+        ends.update(deployment.produce(likes(users, users + count)))
+        users += count
+
+    while not (before_exec.is_frozen and before_publish.is_frozen):
+        assert users < 10_000
+        more(100)
+        time.sleep(0.1)
+    deployment.until(lambda: other.running() == everyone, "the other to take all shards", 40)
+    more(1_000)
     deployment.until_applied(ends)
-    ends = deployment.produce(likes(4_000, 6_000))
-    frozen.process.send_signal(signal.SIGCONT)
-    ends.update(deployment.produce(likes(6_000, 8_000)))
+    for worker in (before_exec, before_publish):
+        worker.process.send_signal(signal.SIGCONT)
+    more(1_000)
     deployment.until_applied(ends)
-    deployment.until(lambda: frozen.running() | other.running() == {0, 1, 2, 3}, "the shards to be shared again", 60)
-    deployment.until_applied(deployment.produce(likes(8_000, 9_000)))
+    deployment.until(
+        lambda: all(worker.running() for worker in workers) and set().union(*(worker.running() for worker in workers)) == everyone,
+        "the three to share the shards again",
+        60,
+    )
+    more(500)
+    deployment.until_applied(ends)
+    assert before_exec.metric("rflow_step_conflicts_total") >= 1
     told = deployment.told()
+    assert told.repeats > 0
     assert_chained(told, "R0")
-    assert len(told.transitions) == 9_000
-    assert sum(rollup.applied for rollup in told.rollups) == 9_000
+    assert len(told.transitions) == users
+    assert sum(rollup.applied for rollup in told.rollups) == users
     assert deployment.recompute().differences == []

@@ -43,3 +43,11 @@ def test_the_shards_last_turn_is_the_latest_of_any_brands() -> None:
     turns = {brand: rules.brands[brand].calendar.last_turn(1_780_000_000_000) for brand in ("acme", "liberty", "evening")}
     assert len(set(turns.values())) == 3
     assert rules.last_turn(1_780_000_000_000) == max(turns.values())
+
+
+def test_a_brand_that_the_ladder_does_not_name_goes_by_the_ladders_own_rules() -> None:
+    named, plain = ladder_named("brands"), load_ladder("5r")
+    stranger = Rules(named).brands["never-heard-of"]
+    assert "never-heard-of" not in named.brands
+    assert named.conditions(stranger.name) == tuple(layer.any for layer in named.layers) == plain.conditions("acme")
+    assert (stranger.currency, named.calendar(stranger.name)) == (named.currency, (named.time_zone, named.turn))

@@ -17,6 +17,7 @@ from streams.outbox import (
     letter_of,
     outputs,
     portable,
+    version_of,
 )
 
 HEADERS = DeadLetterHeaders(
@@ -26,7 +27,7 @@ HEADERS = DeadLetterHeaders(
 
 def entry() -> Entry:
     letters = [letter_of(None, b"\xff", HEADERS), letter_of(b"k", None, HEADERS)]
-    forwards = [Forward("touchpoints.order", 1, b"u", b"{}", [("trace", b"1")]), Forward("touchpoints.exposure", 0, b"v", b"{}", [])]
+    forwards = [Forward("touchpoints.order", 1, b"u", b"{}", [("trace", b"1")], 17), Forward("touchpoints.exposure", 0, b"v", b"{}", [], 4)]
     return Entry(3, 9, 1_000, [(b"u", b"t0"), (b"v", b"t1")], [b"r0", b"r1"], letters, forwards)
 
 
@@ -48,7 +49,7 @@ def test_each_topic_gets_its_records_numbered_and_the_rollup_comes_last() -> Non
         assert [dict(output.headers)["ce_id"] for output in own] == [b"3:9:0", b"3:9:1"]
         assert {output.partition for output in own} == {3}
     marks = [dict(output.headers)[FORWARDED_HEADER] for output in found if output.topic.startswith("touchpoints")]
-    assert marks == [b"3:9:0", b"3:9:1"]
+    assert marks == [b"3:17", b"3:4"]
 
 
 def test_a_dead_letter_keeps_key_and_value_and_tells_why() -> None:
@@ -76,3 +77,13 @@ def test_headers_travel_on_unless_they_would_not_fit() -> None:
     assert portable([("a", b"1"), ("b", None)]) == [("a", b"1"), ("b", b"")]  # type: ignore[list-item]
     assert portable([("a", b"x" * (MAX_KEY_BYTES - 1))]) != []
     assert portable([("a", b"x" * MAX_KEY_BYTES)]) == []
+
+
+def test_a_record_of_an_output_topic_tells_its_step_and_no_other_record_does() -> None:
+    for topic in ("transitions", "rollups", "deadletters"):
+        headers = next(dict(output.headers) for output in outputs(entry()) if output.topic == topic)
+        assert version_of(headers, topic, 3) == 9
+        assert version_of(headers, topic, 4) is None
+        assert version_of({**headers, "ce_id": b"3:nine:0"}, topic, 3) is None
+        assert version_of({**headers, "ce_source": b"/shop"}, topic, 3) is None
+        assert version_of({}, topic, 3) is None
