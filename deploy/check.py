@@ -17,9 +17,9 @@ from schemas.ladder import Ladder
 from schemas.partition import partition_of
 from schemas.touchpoint import Tick, Touchpoint
 from schemas.validate import FUTURE_MS, Validator
+from streams.headers import Mark, mark_of, read_headers
 from streams.ladder import RELATION_KINDS, Brand, Rules
 from streams.meta import Meta
-from streams.outbox import FORWARDED_HEADER
 from streams.plain import Outcome, PlainFold, PlainUser
 from streams.state import State
 from warroom.states import States, require_ladder
@@ -107,7 +107,7 @@ def _shard(
     meta = states.meta(shard)
     require_ladder(shard, meta, ladder)
     fold = PlainFold(ladder)
-    seen_forwards: set[tuple[int, bytes]] = set()
+    seen_forwards: set[tuple[int, Mark]] = set()
     refused: set[tuple[int, int]] | None = None
     for topic, item, message in reader.records(shard, meta.offsets, on_read):
         if isinstance(item, InvalidRecord):
@@ -120,8 +120,7 @@ def _shard(
         if not isinstance(item, Tick):
             if partition_of(item.user_id, settings.partitions) != shard:
                 continue
-            mark = next((value for name, value in dict(message.headers() or ()).items() if name == FORWARDED_HEADER), None)
-            if isinstance(mark, bytes):
+            if (mark := mark_of(read_headers(message), settings.partitions)) is not None:
                 if (topic, mark) in seen_forwards:
                     continue
                 seen_forwards.add((topic, mark))

@@ -13,7 +13,7 @@ from schemas.touchpoint import Kind
 
 Name = Annotated[str, Meta(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,31}$")]
 TurnTime = Annotated[str, Meta(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")]
-Currency = Annotated[str, Meta(pattern=r"^[A-Z]{3}$")]
+Currency = Annotated[str, Meta(pattern=r"^[A-Z]{3}$", max_length=3)]  # Python's `$` lets a line end pass
 
 
 class Evidence(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -9,7 +9,7 @@ from msgspec import Meta, Struct
 from schemas.ladder import Currency
 from schemas.touchpoint import Amount, Id
 
-Day = Annotated[str, Meta(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$")]
+Day = Annotated[str, Meta(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$", max_length=10)]
 
 
 class Spend(Struct, frozen=True, kw_only=True):

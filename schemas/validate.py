@@ -30,8 +30,10 @@ _tick = msgspec.json.Decoder(Tick)
 _named = msgspec.json.Decoder(_Named)
 _text = msgspec.json.Decoder(str)
 
-_TEXT_OR_BRACKET = re.compile(rb'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)|[\[{\]}]', re.DOTALL)
+_JSON_TEXT = re.compile(rb'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)', re.DOTALL)
 """A text that never ends reaches to the end: it must not be looked for again at each quote inside it."""
+_ONE_KIND = bytes.maketrans(b"{}", b"[]")
+_NO_BRACKETS = bytes(byte for byte in range(256) if byte not in b"[]{}")
 
 
 class Validator:
@@ -53,8 +55,8 @@ class Validator:
             raise InvalidRecord(Reason.EMPTY, "expected a JSON object, found no value")
         if len(value) > MAX_BYTES:
             raise InvalidRecord(Reason.TOO_LARGE, f"expected at most {MAX_BYTES} bytes, found {len(value)}")
-        if value.count(b"[") + value.count(b"{") > MAX_NESTING and _nesting(value) > MAX_NESTING:
-            raise InvalidRecord(Reason.INVALID_JSON, f"expected at most {MAX_NESTING} levels of nesting")
+        if value.count(b"[") + value.count(b"{") > MAX_NESTING and _nests_too_deep(value):
+            raise InvalidRecord(Reason.INVALID_JSON, f"expected brackets that match, at most {MAX_NESTING} levels of them")
         try:
             touchpoint = self._decoders[kind](value)
         except msgspec.ValidationError as error:
@@ -120,16 +122,15 @@ class Validator:
                 )
 
 
-def _nesting(value: bytes) -> int:
-    """How deep the brackets outside of texts nest."""
-    depth = deepest = 0
-    for found in _TEXT_OR_BRACKET.findall(value):
-        if found in b"[{":
-            depth += 1
-            deepest = max(deepest, depth)
-        elif found in b"]}":
-            depth -= 1
-    return deepest
+def _nests_too_deep(value: bytes) -> bool:
+    """Whether brackets outside of texts nest deeper than MAX_NESTING, or do not match: innermost pairs are taken away, level by level."""
+    brackets = _JSON_TEXT.sub(b"", value).translate(_ONE_KIND, _NO_BRACKETS)
+    for _ in range(MAX_NESTING):
+        outer = brackets.replace(b"[]", b"")
+        if len(outer) == len(brackets):
+            break
+        brackets = outer
+    return bool(brackets)
 
 
 def _millis(at: object) -> int:

@@ -20,6 +20,7 @@ from schemas.touchpoint import KINDS, Membership, Order, Tick, Touchpoint
 from schemas.transition import Cause, FirstTouch, Touch, Transition, TransitionKind
 from streams.counting import Counts
 from streams.evidence import add_purchase, add_refund, add_touch, change_relation, find_order, note_touch
+from streams.headers import mark_of, read_headers
 from streams.labels import Labels
 from streams.ladder import Brand, Effect, Rule, Rules
 from streams.meta import Meta
@@ -115,7 +116,7 @@ class Fold:
         self, touchpoint: Touchpoint, key: str, topic: int, offset: int, message: Message
     ) -> None:
         # Calls are dear in this loop: the way of a known user's everyday touchpoint is told in one piece.
-        headers = message.headers()
+        headers = read_headers(message)
         if headers and not self._is_first_forward(topic, headers):
             self.counts.repeated_forwards += 1
             return
@@ -360,27 +361,22 @@ class Fold:
             users = self.meta.census[brand] = [0] * len(self._rules.layers)
         return users
 
-    def _is_first_forward(self, topic: int, headers: list[tuple[str, bytes]]) -> bool:
+    def _is_first_forward(self, topic: int, headers: list[tuple[str, bytes | None]]) -> bool:
         """Whether a record is to be taken: not forwarded at all, or forwarded and not seen before from its sender."""
-        mark = next((value for name, value in headers if name == FORWARDED_HEADER), None)
+        mark = mark_of(headers, self._partitions)
         if mark is None:
             return True
-        try:
-            sender, offset = (int(part) for part in mark.split(b":"))
-        except ValueError:
-            return True
-        if not 0 <= sender < self._partitions:
-            return True
+        sender, at = mark
         name = f"{topic}:{sender}"
-        if offset <= self.meta.senders.get(name, -1):
+        if at <= self.meta.senders.get(name, -1):
             return False
-        self.meta.senders[name] = offset
+        self.meta.senders[name] = at
         return True
 
     def _misplaced(
-        self, touchpoint: Touchpoint, topic: int, offset: int, message: Message, headers: list[tuple[str, bytes]] | None, right: int
+        self, touchpoint: Touchpoint, topic: int, offset: int, message: Message, headers: list[tuple[str, bytes | None]], right: int
     ) -> None:
-        if headers and any(name == FORWARDED_HEADER for name, _ in headers):
+        if any(name == FORWARDED_HEADER for name, _ in headers):
             detail = f"expected partition {right} of {self._partitions} for its user, found it on {self._shard} after it had been forwarded"
             self._letter(topic, offset, message, Reason.MISROUTED, detail)
             return

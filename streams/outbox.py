@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -116,7 +116,7 @@ def letter_of(key: bytes | None, value: bytes | None, headers: DeadLetterHeaders
     return Letter(key, value, headers)
 
 
-def portable(headers: Headers | None) -> Headers:
+def portable(headers: Sequence[tuple[str, bytes | None]] | None) -> Headers:
     """The headers that travel on with a forwarded record: all of them, or none where they would not fit beside it."""
     told = [(name, value or b"") for name, value in headers or ()]
     return told if sum(len(name) + len(value) for name, value in told) <= MAX_KEY_BYTES else []

@@ -213,12 +213,11 @@ class Deployment:
         with KafkaLog(self.bootstrap, prefix=self.settings.topic_prefix) as log:
             return await replay(lines, log, validator_of(self.settings), self.settings.partitions, policy=policy)
 
-    def produce(self, records: Iterable[Sent]) -> dict[tuple[str, int], int]:
-        """Write these records as they are; the end of each log written to."""
+    def produce(self, records: Iterable[Sent], **options: Any) -> dict[tuple[str, int], int]:
+        """Write these records as they are; the end of each log written to. `options` are librdkafka's."""
         ends: dict[tuple[str, int], int] = {}
-        producer = Producer(
-            {"bootstrap.servers": self.bootstrap, "enable.idempotence": True, "linger.ms": 2, "message.max.bytes": 8_000_000}
-        )
+        own = {"bootstrap.servers": self.bootstrap, "enable.idempotence": True, "linger.ms": 2, "message.max.bytes": 8_000_000}
+        producer = Producer({**own, **options})
 
         def delivered(error: KafkaError | None, message: Message) -> None:
             assert error is None, error
@@ -229,7 +228,7 @@ class Deployment:
             ends[topic, partition] = offset + 1
 
         for topic, partition, key, value, headers in records:
-            producer.produce(self.topic(topic), value, key, partition, on_delivery=delivered, headers=dict(headers or ()))
+            producer.produce(self.topic(topic), value, key, partition, on_delivery=delivered, headers=list(headers or ()))
             producer.poll(0)
         assert producer.flush(30) == 0
         return ends

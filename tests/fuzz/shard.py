@@ -67,18 +67,7 @@ class Incoming(NamedTuple):
 
 
 _KINDS: tuple[Kind | None, ...] = (*KINDS, None)
-_MARKS = (
-    b"1:7",
-    b"1:8",
-    b"1:6",
-    b"1:18446744073709551616",
-    b"0:1",
-    b"9:1",
-    b"1:7:0",
-    b"1:-1",
-    b"\xff",
-    b"1:" + b"9" * 5_000,
-)
+_MARKS = (b"1:7", b"1:8", b"1:6", b"1:18446744073709551616", b"0:1", b"9:1", b"1", b"1:-1", b"\xff", b"1:" + b"9" * 5_000)
 
 
 def unpack(data: bytes) -> list[Incoming]:
