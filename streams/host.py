@@ -27,6 +27,8 @@ from streams.takeover import LogInspector
 log = structlog.get_logger(__name__)
 
 _RETRY_S = 1.0
+_TOGETHER_S = 3.0
+"""so long the shards that can be taken wait for those that cannot"""
 
 
 class ShardHost:
@@ -52,6 +54,9 @@ class ShardHost:
         """whether the group has said what this worker holds, be it nothing"""
         self.generation = 0
         """the assignment whose batches are taken"""
+        self.follow: Callable[[dict[Place, int]], None] = lambda _: None
+        """told where to begin to read the logs of a shard that was taken after the others"""
+        self._late: list[asyncio.Task[None]] = []
         self._revision = 0
         self._lost: RflowError | None = None
         self._config = config
@@ -69,24 +74,39 @@ class ShardHost:
     async def open(self, numbers: Iterable[int]) -> dict[Place, int]:
         """Takes these shards, all others having been let go; tells where to begin to read each log.
 
-        Waits for Kafka and Redis as long as they do not answer. A shard that needs an operator is left out of what is told.
+        Waits for Kafka, and a while for all shards. One that cannot be taken by then, since its node of Redis does not answer, holds up
+        no other: `follow` is told of it when it can. A shard that needs an operator is left out.
         """
+        self._revision += 1
         revision = self._revision
+        await asyncio.gather(*self._late, return_exceptions=True)
+        self._late.clear()
         wanted = sorted(numbers)
         await self._close([number for number in self.shards if number not in wanted])
         if not await self._partitions_fit(revision):
             return {}
-        found = await asyncio.gather(*(self._open(number, revision) for number in wanted))
+        opening = {number: asyncio.create_task(self._open(number, revision), name=f"open-{number}") for number in wanted}
+        if opening:
+            await asyncio.wait(opening.values(), timeout=_TOGETHER_S)
+        begin: dict[Place, int] = {}
+        for number, task in opening.items():
+            if task.done():
+                begin |= self._places(number, task.result())
+            else:
+                self._late.append(asyncio.create_task(self._follow_up(number, task, revision), name=f"late-{number}"))
         metrics.SHARDS.set(len(wanted))
         self.assigned = True
-        begin = {
-            (topic, number): offset
-            for number, begins in zip(wanted, found, strict=True)
-            if begins is not None
-            for topic, offset in zip(self.topics, begins, strict=True)
-        }
-        log.info("shards taken", shards=wanted, reading=len(begin))
+        log.info("shards taken", shards=wanted, reading=len(begin), waiting=len(self._late))
         return begin
+
+    async def _follow_up(self, number: int, opening: asyncio.Task[list[int] | None], revision: int) -> None:
+        begins = await opening
+        if begins is not None and revision == self._revision:
+            log.info("shard taken late", shard=number)
+            self.follow(self._places(number, begins))
+
+    def _places(self, number: int, begins: list[int] | None) -> dict[Place, int]:
+        return {} if begins is None else {(topic, number): offset for topic, offset in zip(self.topics, begins, strict=True)}
 
     async def _partitions_fit(self, revision: int) -> bool:
         """Whether the topics have as many partitions as the worker was told; if not, that is what `failed` tells. Waits for Kafka."""
@@ -196,7 +216,7 @@ class ShardHost:
         """What makes going on impossible: a lost batch, or what ended a shard's task other than by design."""
         if self._lost is not None:
             return self._lost
-        for task in self._tasks.values():
+        for task in (*self._tasks.values(), *self._late):
             if task.done() and not task.cancelled() and task.exception() is not None:
                 return task.exception()
         return None
@@ -204,6 +224,9 @@ class ShardHost:
     async def shut_down(self, timeout: float) -> None:
         """Lets everything go and waits up to `timeout` seconds for what Kafka has not acknowledged."""
         await self.close()
+        for task in self._late:
+            task.cancel()
+        await asyncio.gather(*self._late, return_exceptions=True)
         await self.publisher.close(timeout)
         self._inspector.close()
         await self._connections.close()

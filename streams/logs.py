@@ -62,6 +62,12 @@ class LogReader:
         self._positions = dict(begin)
         self._consumer.assign([TopicPartition(topic, partition, offset) for (topic, partition), offset in begin.items()])
 
+    def add(self, begin: dict[Place, int]) -> None:
+        """Reads these logs too, each from its offset; what is fetched belongs to the present assignment."""
+        self.assigned |= begin.keys()
+        self._positions |= begin
+        self._consumer.incremental_assign([TopicPartition(topic, partition, offset) for (topic, partition), offset in begin.items()])
+
     def pause(self, full: set[Place]) -> None:
         """Fetches nothing of the logs in `full`, and everything of the others."""
         full &= self.assigned

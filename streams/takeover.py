@@ -15,6 +15,7 @@ from confluent_kafka.admin import AdminClient
 from schemas.touchpoint import KINDS
 from streams import metrics
 from streams.errors import LogGap, PartitionsChanged, StaleLog, StaleStore
+from streams.headers import read_headers
 from streams.meta import Meta
 from streams.outbox import version_of
 
@@ -48,7 +49,8 @@ class LogInspector:
         self._timeout = timeout
         self._lock = asyncio.Lock()
         self._consumer: Consumer | None = None
-        self._topic_ids: dict[str, str] | None = None if topic_ids else {}
+        self._tells_ids = topic_ids
+        self._topic_ids: dict[str, str] | None = None
 
     async def published(self, shard: int) -> int:
         """The highest version found at the end of the shard's output partitions, 0 for none. To be asked before meta is read: an owner that
@@ -56,7 +58,8 @@ class LogInspector:
         return await self._alone(lambda: max(self._last_version(name, shard) for name in OUTPUTS))
 
     async def check_partitions(self, expected: int) -> None:
-        """Raises PartitionsChanged if a topic that is there has another number of partitions, KafkaException."""
+        """To be asked before shards are taken. Raises KafkaException, or PartitionsChanged if a topic that is there has another number."""
+        self._topic_ids = None  # a topic may have been made anew since shards were last taken
         names = [self._prefix + name for name in (*(kind.topic for kind in KINDS), *OUTPUTS)]
         found = await self._alone(lambda: self._open().list_topics(timeout=self._timeout).topics)
         counts = {name: len(found[name].partitions) for name in names if name in found and found[name].error is None}
@@ -111,7 +114,9 @@ class LogInspector:
         return self._consumer
 
     def _ids(self) -> dict[str, str]:
-        """Topic ids by unprefixed name; empty where the broker does not tell them."""
+        """Topic ids by unprefixed name, as of this taking of shards; empty where the broker does not tell them."""
+        if not self._tells_ids:
+            return {}
         if self._topic_ids is None:
             names = {self._prefix + kind.topic: kind.topic for kind in KINDS}
             # Held by name until its answers are in: librdkafka fails what is under way when the client goes.
@@ -133,7 +138,7 @@ class LogInspector:
             end, begin = begin, max(low, begin - back)
             back *= _FURTHER
             for message in self._records(topic, shard, begin, end):
-                version = version_of(dict(message.headers() or ()), name, shard)
+                version = version_of(dict(read_headers(message)), name, shard)
                 if version is None:
                     foreign += 1
                 else:

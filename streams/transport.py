@@ -78,10 +78,16 @@ class BatchConsumer(driver.Consumer):
     async def seek_to_committed(self) -> Mapping[TP, int]:
         """Takes the shards of the current assignment: outbox first, then each log from the applied offset on."""
         async with self.seeking:
+            self.host.follow = self._follow
             begin = await self.host.open({tp.partition for tp in self.assignment()})
             self.reader.assign(begin)
             self.host.generation = self.reader.generation
         return {TP(topic, partition): offset for (topic, partition), offset in begin.items()}
+
+    def _follow(self, begin: dict[Place, int]) -> None:
+        self.reader.add(begin)
+        # Faust drops what lies before the offset it last passed on, be it that of an earlier assignment.
+        self._read_offset.update({TP(*place): offset for place, offset in begin.items()})
 
     async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> dict[TP, list[Batch]]:
         active = active_partitions or set()

@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 import redis
 
+from deploy.doctor import _redis
+from deploy.settings import load_settings
 from deploy.stack.redis import RedisKind
 from streams import metrics
 from streams.durability import Durability
@@ -100,6 +102,20 @@ async def test_a_redis_that_evicts_is_refused(servers: Servers) -> None:
     async with stored(server.address) as store:
         with pytest.raises(StoreEvicts, match=r"expected .*noeviction.*found allkeys-lru"):
             await Durability(store, SHARD).look()
+
+
+def test_the_doctor_sees_what_is_not_durable(servers: Servers) -> None:
+    primary, _ = a_pair(servers)
+    with asked(primary) as client:
+        for fsync, policy, replicas in (("always", "noeviction", 1), ("everysec", "allkeys-lru", 2)):
+            client.config_set("appendfsync", fsync)
+            client.config_set("maxmemory-policy", policy)
+            found = {finding.what: finding for finding in _redis(load_settings(redis_url=primary.address, redis_replicas=replicas))}
+            good = replicas == 1
+            assert found["redis appendonly"].good
+            assert (found["redis appendfsync"].good, found["redis appendfsync"].found) == (good, fsync)
+            assert (found["redis maxmemory-policy"].good, found["redis maxmemory-policy"].found) == (good, policy)
+            assert (found["redis replicas"].good, found["redis replicas"].found) == (good, "1 connected")
 
 
 def test_a_step_is_published_only_when_the_replica_has_it_and_a_failover_loses_nothing(

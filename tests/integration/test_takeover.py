@@ -15,6 +15,7 @@ import yaml
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewPartitions
+from redis.crc import key_slot
 
 from schemas.partition import partition_of
 from schemas.topics import load_topics
@@ -22,7 +23,7 @@ from streams.errors import LadderChanged
 from streams.store import ShardKeys
 from tests.integration.sink_world import config as sink_config
 from tests.integration.sink_world import query, run_until_stored
-from tests.servers import Servers, create_topics, wait_until
+from tests.servers import SLOTS, Servers, create_topics, wait_until
 from tests.workers import Deployment, Worker, Written, assert_chained
 
 T0 = time.time_ns() // 1_000_000 - 60_000
@@ -327,6 +328,34 @@ def test_a_worker_waits_for_redis_and_goes_on(tmp_path: Path, kafka: str, server
         assert deployment.recompute().differences == []
 
 
+def test_a_dead_master_of_a_cluster_holds_up_its_own_shards_alone(
+    tmp_path: Path, kafka: str, servers: Servers, topic_prefix: str, key_prefix: str
+) -> None:
+    nodes = servers.redis_cluster(3)
+    for node in nodes:
+        with redis.Redis.from_url(node.address) as client:
+            client.config_set("cluster-require-full-coverage", "no")
+    with Deployment(tmp_path, kafka, nodes[0].address, topic_prefix, key_prefix, session_timeout=3.0, redis_cluster=True) as deployment:
+        deployment.create_topics()
+        slots = {shard: key_slot(ShardKeys(key_prefix, shard).meta.encode()) for shard in range(4)}
+        held = {shard for shard, slot in slots.items() if slot * 3 // SLOTS == 2}
+        assert held
+        assert len(held) < 4
+        nodes[2].kill()
+        worker = start(deployment)
+        ends = deployment.produce(likes(0, 400))
+        deployment.until(lambda: worker.running() == {0, 1, 2, 3} - held, "the other shards to run", 40)
+        deployment.until(lambda: all(deployment.published()[shard] for shard in {0, 1, 2, 3} - held), "them to take steps", 40)
+        assert worker.get("/readyz")[0] == 503
+        nodes[2].start()
+        deployment.until(lambda: worker.running() == {0, 1, 2, 3}, "the others to follow", 40)
+        deployment.until_applied(ends)
+        assert worker.stop() == 0, worker.tail()
+        told = deployment.told()
+        assert_chained(told, "R0")
+        assert len(told.transitions) == 400
+
+
 def test_without_redis_a_worker_starts_late_and_stops_in_time(
     tmp_path: Path, kafka: str, servers: Servers, topic_prefix: str, key_prefix: str
 ) -> None:
@@ -335,8 +364,7 @@ def test_without_redis_a_worker_starts_late_and_stops_in_time(
     with Deployment(tmp_path, kafka, server.address, topic_prefix, key_prefix, session_timeout=3.0) as deployment:
         deployment.create_topics()
         worker = start(deployment)
-        time.sleep(4)
-        assert worker.is_running
+        deployment.until(lambda: "waiting=4" in worker.log.read_text(), "the worker to go on without the shards", 40)
         assert worker.get("/readyz")[0] == 503
         began = time.monotonic()
         assert worker.stop() == 0, worker.tail()
