@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import socket
 import threading
 
 import structlog
+import uvicorn
 import uvloop
 
 from deploy.health import HealthServer, Report
 from deploy.settings import Settings, faust_auth
-from deploy.wiring import arm_crash_point, connections_of, ladder_of, process_name, sink_config, wall_clock, worker_config
+from deploy.wiring import arm_crash_point, connections_of, ladder_of, process_name, room_config, sink_config, wall_clock, worker_config
 from sinks.sink import Sink
 from streams.worker import Health, Worker
+from warroom.auth.accounts import AccountsFile
+from warroom.web.app import make_app
 
 log = structlog.get_logger(__name__)
 
@@ -54,3 +58,42 @@ def run_sink(settings: Settings) -> None:
     with HealthServer(settings.http_host, settings.http_port, report) as server:
         log.info("sink starts", http=f"{settings.http_host}:{server.port}", database=settings.clickhouse_database)
         sink.run(stop)
+
+
+def run_warroom(settings: Settings) -> None:
+    """Serves the war room until it is told to stop. Raises SettingsError, or OSError if the port is taken."""
+    config = room_config(settings)
+    if config.accounts is not None:
+        AccountsFile(config.accounts).read()  # now, and not at the first request
+    listener = _listen(settings.warroom_host, settings.warroom_port)
+    server = uvicorn.Server(
+        uvicorn.Config(
+            make_app(config, ladder_of(settings)),
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=bool(settings.warroom_proxies),
+            forwarded_allow_ips=settings.warroom_proxies or None,
+            timeout_graceful_shutdown=2,
+        )
+    )
+
+    def report() -> Report:
+        return Report(True, server.started, {})
+
+    with HealthServer(settings.http_host, settings.http_port, report) as health:
+        address = f"http://{settings.warroom_host}:{listener.getsockname()[1]}"
+        log.info("war room starts", address=address, http=f"{settings.http_host}:{health.port}", accounts=config.accounts is not None)
+        server.run(sockets=[listener])
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    listener = socket.socket(family, kind, protocol)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind(address)
+    except OSError as error:
+        listener.close()
+        raise OSError(f"the war room cannot be served at {host}:{port}: {error.strerror}; set warroom_port") from error
+    return listener

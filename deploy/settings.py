@@ -71,6 +71,14 @@ class Settings(BaseSettings):
 
     sink_linger: float = Field(1.0, gt=0, le=60, description="seconds after which the sink stores what it has")
 
+    warroom_host: str = Field("127.0.0.1", min_length=1, description="where the war room is served; beyond loopback it needs accounts")
+    warroom_port: int = Field(8600, ge=0, le=65535, description="0: any free port")
+    warroom_accounts: str = Field("", description="the file of users and tokens; empty: none, everybody on this machine is an admin")
+    warroom_audit: str = Field("", description="the audit log; empty: beside the accounts, or in the log alone without them")
+    warroom_proxies: str = Field("", description="addresses of proxies whose X-Forwarded-For is believed, comma separated")
+    warroom_rate: float = Field(20.0, gt=0, le=100_000, description="requests a second of one user or token, ten times as many at once")
+    warroom_streams: int = Field(1000, ge=1, le=100_000, description="event streams that may be open at a time")
+
     http_host: str = Field("127.0.0.1", description="where /metrics, /healthz and /readyz are served")
     http_port: int = Field(0, ge=0, le=65535, description="0: any free port")
     log_format: Literal["human", "json"] = "human"

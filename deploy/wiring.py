@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import time
+from dataclasses import replace
+from pathlib import Path
 
-from deploy.settings import Settings
+from deploy.settings import Settings, SettingsError
 from schemas.ladder import Ladder
 from schemas.ladder_file import load_ladder
 from schemas.validate import Validator
@@ -15,7 +18,9 @@ from streams.crash import arm
 from streams.link import Cluster, Connections, SingleNode
 from streams.stage import StepConfig
 from streams.worker import WorkerConfig
+from warroom.live.live import LiveConfig
 from warroom.states import RedisConfig
+from warroom.web.room import RoomConfig
 
 
 def wall_clock() -> int:
@@ -94,6 +99,41 @@ def sink_config(settings: Settings) -> SinkConfig:
         on_gap=OnGap(settings.on_gap),
         linger=settings.sink_linger,
     )
+
+
+def room_config(settings: Settings) -> RoomConfig:
+    """What the war room needs to know. Raises SettingsError for an address that is open to others without accounts."""
+    loopback = is_loopback(settings.warroom_host)
+    if not loopback and not settings.warroom_accounts:
+        raise SettingsError(
+            f"warroom_host: {settings.warroom_host} can be reached from elsewhere, and without accounts everybody would be an admin: set"
+            " warroom_accounts to a file made by `rflow warroom user add`, or bind to 127.0.0.1"
+        )
+    accounts = Path(settings.warroom_accounts).expanduser().resolve() if settings.warroom_accounts else None
+    beside = None if accounts is None else accounts.with_name(f"{accounts.name}.audit.jsonl")
+    return RoomConfig(
+        live=LiveConfig(
+            clickhouse=replace(clickhouse_of(settings), timeout=6),
+            redis=redis_of(settings),
+            kafka=settings.kafka_client(),
+            topic_prefix=settings.topic_prefix,
+            partitions=settings.partitions,
+        ),
+        accounts=accounts,
+        audit=Path(settings.warroom_audit).expanduser().resolve() if settings.warroom_audit else beside,
+        loopback=loopback,
+        rate=settings.warroom_rate,
+        burst=10 * settings.warroom_rate,
+        streams=settings.warroom_streams,
+    )
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address is this machine's alone."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def arm_crash_point(settings: Settings) -> None:

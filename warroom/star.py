@@ -36,8 +36,9 @@ T = TypeVar("T", bound=msgspec.Struct)
 class Star:
     """A reader of one database. Every method raises StoreAway or StoreError (`sinks.errors`)."""
 
-    def __init__(self, config: ClickHouse) -> None:
-        self._client = connect(config, config.database)
+    def __init__(self, config: ClickHouse, **settings: int | str) -> None:
+        """`settings` are ClickHouse's, for every query."""
+        self._client = connect(config, config.database, **settings)
 
     def __enter__(self) -> Self:
         return self
@@ -151,10 +152,10 @@ def _of(brand: str | None) -> dict[str, Any]:
 
 
 def _period(brand: str, start: int, end: int, by: By | None = None) -> dict[str, Any]:
-    bound = {"brand": brand, "start": _datetime64(start), "end": _datetime64(end)}
+    bound = {"brand": brand, "start": datetime64(start), "end": datetime64(end)}
     return bound if by is None else {**bound, "split_by": By(by).value}
 
 
-def _datetime64(ms: int) -> str:
+def datetime64(ms: int) -> str:
     """`2026-11-11 00:00:03.120`, as ClickHouse reads a DateTime64(3)."""
     return to_rfc3339(ms)[:-1].replace("T", " ")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from deploy.cli import figures, operate, sourcing, stacks
+from deploy.cli import figures, operate, sourcing, stacks, warroom
 from deploy.cli.common import COMPLETION_HELP
 
 app = typer.Typer(
@@ -27,6 +27,7 @@ app.command(rich_help_panel=RUN)(stacks.up)
 app.command(rich_help_panel=RUN)(operate.init)
 app.command(rich_help_panel=RUN)(operate.worker)
 app.command(rich_help_panel=RUN)(operate.sink)
+app.add_typer(warroom.warroom, name="warroom", rich_help_panel=RUN)
 app.command(rich_help_panel=RUN)(operate.doctor)
 app.command(rich_help_panel=LOOK)(figures.star)
 app.command(rich_help_panel=LOOK)(figures.census)

@@ -191,7 +191,10 @@ def test_commands_in_documents_exist(document: str) -> None:
             continue
         for name in words[0].split("|"):  # as in `rflow init|worker|sink`
             assert name in commands(), f"rflow {' '.join(words)}"
-            known = {option for parameter in commands()[name].params for option in (*parameter.opts, *parameter.secondary_opts)}
+            command, rest = commands()[name], words[1:]
+            while isinstance(command, typer.core.TyperGroup) and rest and rest[0] in command.commands:
+                command, rest = command.commands[rest[0]], rest[1:]
+            known = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
             used = {word.partition("=")[0] for word in words if re.match(r"--[a-z]", word)}
             assert used <= known | {"--help"}, f"rflow {' '.join(words)}"
 

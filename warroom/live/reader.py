@@ -6,11 +6,12 @@ from typing import Any
 
 from msgspec import Struct
 
-from schemas.times import DAY_MS, MINUTE_MS, to_rfc3339
+from schemas.times import DAY_MS, MINUTE_MS
 from sinks.client import connect, told_apart
 from sinks.config import ClickHouse
 from warroom.figures import Stored
 from warroom.live import queries
+from warroom.star import datetime64
 
 WINDOWS = (5, 15, 60)
 """Minutes of the flow windows, shortest first; rankings are of the longest."""
@@ -52,18 +53,18 @@ class LiveReader:
     def figures(self, brand: str, watermark: int, day: int, usual: list[Row] | None) -> Figures:
         """A brand's figures at `watermark`; `day` is when its day began. `usual` is kept if given, for it hardly changes."""
         end = end_of(watermark)
-        bound = {"brand": brand, "end": _at(end)}
-        short, middle, long = (_at(end - minutes * MINUTE_MS) for minutes in WINDOWS)
+        bound = {"brand": brand, "end": datetime64(end)}
+        short, middle, long = (datetime64(end - minutes * MINUTE_MS) for minutes in WINDOWS)
         hour = end - WINDOWS[-1] * MINUTE_MS
         if usual is None:
-            usual = self._rows(queries.USUAL, {"brand": brand, "start": _at(hour - DAY_MS), "end": _at(hour)})
+            usual = self._rows(queries.USUAL, {"brand": brand, "start": datetime64(hour - DAY_MS), "end": datetime64(hour)})
         return Figures(
             end=end,
             flows=self._rows(queries.FLOWS, {**bound, "short": short, "middle": middle, "long": long}),
             usual=usual,
-            minutes=self._rows(queries.MINUTES, {**bound, "start": _at(end - SERIES_MINUTES * MINUTE_MS)}),
+            minutes=self._rows(queries.MINUTES, {**bound, "start": datetime64(end - SERIES_MINUTES * MINUTE_MS)}),
             rankings=self._rows(queries.RANKINGS, {**bound, "start": long, "most": _MOST_RANKED}),
-            today=self._rows(queries.TODAY, {**bound, "start": _at(day)}),
+            today=self._rows(queries.TODAY, {**bound, "start": datetime64(day)}),
         )
 
     def _rows(self, text: str, parameters: dict[str, Any]) -> list[Row]:
@@ -76,8 +77,3 @@ class LiveReader:
 def end_of(watermark: int) -> int:
     """The end of the minute that is running."""
     return watermark - watermark % MINUTE_MS + MINUTE_MS
-
-
-def _at(ms: int) -> str:
-    """As ClickHouse reads a DateTime64(3)."""
-    return to_rfc3339(max(ms, 0))[:-1].replace("T", " ")

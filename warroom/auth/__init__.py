@@ -1,0 +1,1 @@
+"""Who may do what: users, tokens, sessions, throttling, masking, the audit log."""

@@ -1,0 +1,242 @@
+# ruff: noqa: S608 - fixed text put together from fixed text
+"""Lists that are read page by page: orders, transitions, audiences; and the flows of a period. Query text is fixed, values are bound.
+
+A page begins behind a place in the table's own order, so that the thousandth costs what the first does.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from msgspec import Struct
+
+from schemas.times import DAY_MS, LAST_MS
+from sinks.config import ClickHouse
+from warroom.figures import LedgerLine
+from warroom.star import Star, datetime64
+
+_AT = "DateTime64(3, 'UTC')"
+_SPAN = f"brand = {{brand:String}} AND {{of}} >= {{start:{_AT}}} AND {{of}} < {{end:{_AT}}}"
+_LABELS = """
+    AND ({channel:String} = '' OR channel = {channel:String}) AND ({campaign_id:String} = '' OR campaign_id = {campaign_id:String})"""
+
+_ORDERS = f"""
+SELECT toUnixTimestamp64Milli(o.occurred_at) AS at, type, user_id, order_id, event_id, amount, refunded, currency, layer_before,
+    toUnixTimestamp64Milli(o.first_seen) AS first_seen, channel, campaign_id, store_id, guide_id
+FROM orders AS o
+WHERE {_SPAN.replace("{of}", "o.occurred_at")}{_LABELS}
+    AND o.occurred_at <= {{upto:{_AT}}}
+ORDER BY o.occurred_at DESC, user_id DESC, order_id DESC, event_id DESC
+LIMIT {{limit:UInt32}} OFFSET {{skip:UInt32}}
+"""
+
+_TRANSITIONS = f"""
+SELECT id, user_id, seq, from_layer, to_layer, direction, kind, toUnixTimestamp64Milli(t.occurred_at) AS occurred_at,
+    toUnixTimestamp64Milli(t.effective_at) AS effective_at, late, cause_type, channel, campaign_id, store_id, guide_id
+FROM transitions AS t
+WHERE {_SPAN.replace("{of}", "t.effective_at")}{_LABELS}
+    AND ({{from_layer:String}} = '' OR from_layer = {{from_layer:String}}) AND ({{to_layer:String}} = '' OR to_layer = {{to_layer:String}})
+    AND t.effective_at <= {{upto:{_AT}}}
+ORDER BY t.effective_at DESC, user_id DESC, seq DESC
+LIMIT {{limit:UInt32}} OFFSET {{skip:UInt32}}
+"""
+
+_HISTORY = """
+SELECT id, user_id, seq, from_layer, to_layer, direction, kind, toUnixTimestamp64Milli(t.occurred_at) AS occurred_at,
+    toUnixTimestamp64Milli(t.effective_at) AS effective_at, late, cause_type, channel, campaign_id, store_id, guide_id
+FROM transitions AS t
+WHERE brand = {brand:String} AND user_id = {user_id:String} AND seq < {before:UInt64}
+ORDER BY seq DESC
+LIMIT {limit:UInt32}
+"""
+
+_FLOWS = f"""
+SELECT toString(from_layer) AS from_layer, toString(to_layer) AS to_layer, uniqMerge(users) AS users, sum(f.transitions) AS transitions
+FROM flow_minutes AS f
+WHERE {_SPAN.replace("{of}", "minute")}{_LABELS}
+GROUP BY from_layer, to_layer
+ORDER BY from_layer, to_layer
+"""
+
+_LEDGER = f"""
+SELECT toUnixTimestamp64Milli(minute) AS minute, layer, opening, users_in, users_out, closing, provisional
+FROM crowd_ledger(brand = {{brand:String}}, `from` = {{start:{_AT}}}, `to` = {{end:{_AT}}})
+ORDER BY minute, position, layer
+LIMIT {{limit:UInt32}}
+"""
+
+_AUDIENCE = """
+SELECT user_id, tupleElement(last, 1) AS layer, toUnixTimestamp64Milli(tupleElement(last, 2)) AS since, tupleElement(last, 3) AS channel,
+    tupleElement(last, 4) AS campaign_id
+FROM
+(
+    SELECT user_id, argMax((toString(to_layer), effective_at, toString(channel), toString(campaign_id)), seq) AS last
+    FROM user_layers
+    WHERE brand = {brand:String} AND user_id > {after:String}
+    GROUP BY user_id
+    HAVING tupleElement(last, 1) = {layer:String}
+        AND ({channel:String} = '' OR tupleElement(last, 3) = {channel:String})
+        AND ({campaign_id:String} = '' OR tupleElement(last, 4) = {campaign_id:String})
+)
+ORDER BY user_id
+LIMIT {limit:UInt32}
+"""
+
+_SUPPRESSION = f"""
+SELECT user_id, toUnixTimestamp64Milli(max(o.occurred_at)) AS bought_at, uniqExact(order_id) AS orders
+FROM orders AS o
+WHERE {_SPAN.replace("{of}", "o.occurred_at")} AND type = 'purchase' AND amount > 0 AND user_id > {{after:String}}
+GROUP BY user_id
+ORDER BY user_id
+LIMIT {{limit:UInt32}}
+"""
+
+
+class OrderLine(Struct, frozen=True, kw_only=True):
+    """A purchase or refund. Times epoch milliseconds, money minor units; an empty label means that there was none."""
+
+    at: int
+    type: str
+    user_id: str
+    order_id: str
+    event_id: str
+    amount: int
+    refunded: int
+    currency: str
+    layer_before: str
+    first_seen: int
+    channel: str
+    campaign_id: str
+    store_id: str
+    guide_id: str
+
+
+class MoveLine(Struct, frozen=True, kw_only=True):
+    """A transition, as ClickHouse holds it."""
+
+    id: str
+    user_id: str
+    seq: int
+    from_layer: str
+    to_layer: str
+    direction: str
+    kind: str
+    occurred_at: int
+    effective_at: int
+    late: bool
+    cause_type: str
+    channel: str
+    campaign_id: str
+    store_id: str
+    guide_id: str
+
+
+class FlowLine(Struct, frozen=True, kw_only=True):
+    """How many distinct users, to about one in a hundred, and transitions went from one layer to another."""
+
+    from_layer: str
+    to_layer: str
+    users: int
+    transitions: int
+
+
+class Member(Struct, frozen=True, kw_only=True):
+    """A user who stands in the layer asked for, since when, and the touchpoint that led there."""
+
+    user_id: str
+    layer: str
+    since: int
+    channel: str
+    campaign_id: str
+
+
+class Buyer(Struct, frozen=True, kw_only=True):
+    """A user who bought within the span asked for."""
+
+    user_id: str
+    bought_at: int
+    orders: int
+
+
+class Lists(Star):
+    """Star, and the lists. Every method raises StoreAway or StoreError."""
+
+    def __init__(self, config: ClickHouse, *, seconds: int) -> None:
+        super().__init__(config, max_execution_time=seconds)
+
+    def order_lines(self, span: Span, limit: int, behind: Behind) -> list[OrderLine]:
+        """Orders and refunds, latest first."""
+        return self._structs(OrderLine, _ORDERS, {**span.bound(), **behind.bound(), "limit": limit})
+
+    def move_lines(self, span: Span, from_layer: str, to_layer: str, limit: int, behind: Behind) -> list[MoveLine]:
+        """Transitions, latest first."""
+        layers = {"from_layer": from_layer, "to_layer": to_layer}
+        return self._structs(MoveLine, _TRANSITIONS, {**span.bound(), **behind.bound(), **layers, "limit": limit})
+
+    def history_lines(self, brand: str, user_id: str, limit: int, before: int | None) -> list[MoveLine]:
+        """A user's transitions, latest first, those with a lower `seq` than `before`."""
+        bound = {"brand": brand, "user_id": user_id, "limit": limit, "before": 2**63 if before is None else before}
+        return self._structs(MoveLine, _HISTORY, bound)
+
+    def flow_lines(self, span: Span) -> list[FlowLine]:
+        """Who went where, from the sums per minute."""
+        return self._structs(FlowLine, _FLOWS, span.bound())
+
+    def ledger_lines(self, brand: str, start: int, end: int, limit: int) -> list[LedgerLine]:
+        """The first lines of the ledger of a period."""
+        bound = {"brand": brand, "start": datetime64(start), "end": datetime64(end), "limit": limit}
+        return self._structs(LedgerLine, _LEDGER, bound)
+
+    def members(self, brand: str, layer: str, channel: str, campaign_id: str, limit: int, after: str) -> list[Member]:
+        """Users in a layer, by id, from the one behind `after` on."""
+        bound = {"brand": brand, "layer": layer, "channel": channel, "campaign_id": campaign_id, "limit": limit, "after": after}
+        return self._structs(Member, _AUDIENCE, bound)
+
+    def buyers(self, brand: str, start: int, end: int, limit: int, after: str) -> list[Buyer]:
+        """Users who bought in a period, by id, from the one behind `after` on."""
+        bound = {"brand": brand, "start": datetime64(start), "end": datetime64(end), "limit": limit, "after": after}
+        return self._structs(Buyer, _SUPPRESSION, bound)
+
+    def stored_watermark(self) -> int:
+        """The event time that what is stored has reached, 0 before there is any."""
+        return max((row.watermark for row in self.stored().values()), default=0)
+
+
+class Span(Struct, frozen=True, kw_only=True):
+    """A brand, a period from `start` to before `end`, and the labels to keep to; empty for any."""
+
+    brand: str
+    start: int
+    end: int
+    channel: str = ""
+    campaign_id: str = ""
+
+    def bound(self) -> dict[str, Any]:
+        """As the queries take it."""
+        return {
+            "brand": self.brand,
+            "start": datetime64(self.start),
+            "end": datetime64(self.end),
+            "channel": self.channel,
+            "campaign_id": self.campaign_id,
+        }
+
+
+class Behind(Struct, frozen=True, kw_only=True):
+    """Where a page begins: behind the first `skip` of the records at the instant `upto`, or from the latest on. It names nobody."""
+
+    upto: int = LAST_MS
+    skip: int = 0
+
+    def bound(self) -> dict[str, Any]:
+        """As the queries take it."""
+        return {"upto": datetime64(self.upto), "skip": self.skip}
+
+    def after(self, page: list[int]) -> Behind:
+        """Behind a page of records at these instants, latest first."""
+        last = page[-1]
+        return Behind(upto=last, skip=page.count(last) + (self.skip if last == self.upto else 0))
+
+
+LONGEST_MS = 400 * DAY_MS
+"""The longest period that may be asked for."""

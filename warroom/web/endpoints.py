@@ -1,0 +1,129 @@
+"""Every endpoint, and the role it needs: the one table that the routes, the OpenAPI document and the permission tests are made from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from schemas.transition import Transition
+from warroom.auth.audit import AuditEntry
+from warroom.auth.roles import Role
+from warroom.figures import Activating, Census, Returning, Scaling, Triangulating
+from warroom.lists import FlowLine
+from warroom.live.snapshot import Snapshot
+from warroom.web.routes import about, exports, figures, live, records, session
+
+API = "/api/v1"
+
+JSON = "application/json"
+EVENTS = "text/event-stream"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """One method of one path. `role` is the least that may use it, None for everybody, signed in or not.
+
+    `returns` is what a good answer holds (None: nothing), as one of the media types `produces`; `body` what is sent to it.
+    """
+
+    name: str
+    path: str
+    handler: Callable[..., Any]
+    role: Role | None
+    tag: str
+    summary: str
+    returns: Any = None
+    method: str = "GET"
+    status: int = 200
+    produces: tuple[str, ...] = (JSON,)
+    body: Any = None
+    also: tuple[int, ...] = ()
+    """statuses of problems beyond those that every endpoint may answer with"""
+
+
+def _get(
+    name: str, path: str, handler: Callable[..., Any], role: Role | None, tag: str, summary: str, returns: Any, **more: Any
+) -> Endpoint:
+    return Endpoint(name=name, path=API + path, handler=handler, role=role, tag=tag, summary=summary, returns=returns, **more)
+
+
+_BRAND = "/brands/{brand}"
+_EXPORT = (JSON, "application/x-ndjson", "text/csv")
+_V, _O, _A = Role.VIEWER, Role.OPERATOR, Role.ADMIN
+
+ENDPOINTS: tuple[Endpoint, ...] = (
+    _get("openapi", "/openapi.json", about.openapi, None, "about", "This document", dict[str, Any]),
+    _get("docs", "/docs", about.docs, None, "about", "This document, to be read", str, produces=("text/html",)),
+    _get("show_session", "/session", session.show, _V, "session", "Who one is", session.Session),
+    Endpoint(
+        name="sign_in",
+        method="POST",
+        path=f"{API}/session",
+        handler=session.open_,
+        role=None,
+        tag="session",
+        summary="Sign in",
+        returns=session.Session,
+        body=session.SignIn,
+        also=(413, 415),
+    ),
+    Endpoint(
+        name="sign_out",
+        method="DELETE",
+        path=f"{API}/session",
+        handler=session.close,
+        role=_V,
+        tag="session",
+        summary="Sign out",
+        status=204,
+        produces=(),
+    ),
+    _get("health", "/health", about.health, _V, "about", "How far every shard is", about.HealthReport),
+    _get("brands", "/brands", about.brands, _V, "about", "The brands one may see", about.Brands),
+    _get("brand", _BRAND, about.brand_facts, _V, "about", "A brand's ladder, calendar, currency and channels", about.BrandFacts),
+    _get("snapshot", f"{_BRAND}/snapshot", live.snapshot, _V, "live", "The newest live snapshot", Snapshot),
+    _get("live", f"{_BRAND}/live", live.stream, _V, "live", "The live snapshot as a stream", Snapshot, produces=(EVENTS,)),
+    _get(
+        "live_transitions",
+        f"{_BRAND}/transitions/live",
+        live.transitions,
+        _V,
+        "live",
+        "Transitions as they are published",
+        Transition,
+        produces=(EVENTS,),
+    ),
+    _get("scaling", f"{_BRAND}/star/scaling", figures.scaling, _V, "star", "Scaling: users per layer", list[Scaling]),
+    _get("triangulating", f"{_BRAND}/star/triangulating", figures.triangulating, _V, "star", "Triangulating: shares", list[Triangulating]),
+    _get("activating", f"{_BRAND}/star/activating", figures.activating, _V, "star", "Activating: who moved", list[Activating]),
+    _get("returning", f"{_BRAND}/star/returning", figures.returning, _V, "star", "Returning: what was sold", list[Returning]),
+    _get("flows", f"{_BRAND}/flows", figures.flows, _V, "figures", "Flows between layers", list[FlowLine]),
+    _get("census", f"{_BRAND}/census", figures.census, _V, "figures", "Users per layer", Census),
+    _get("ledger", f"{_BRAND}/ledger", figures.ledger, _V, "figures", "The crowd ledger, minute by minute", figures.Ledger),
+    _get("orders", f"{_BRAND}/orders", records.orders, _V, "records", "Orders, latest first", records.Orders),
+    _get("transitions", f"{_BRAND}/transitions", records.transitions, _V, "records", "Transitions, latest first", records.Moves),
+    _get("user", f"{_BRAND}/users/{{user_id}}", records.user, _O, "users", "A user's layer and evidence", records.UserStanding),
+    _get("history", f"{_BRAND}/users/{{user_id}}/history", records.history, _O, "users", "A user's transitions", records.Moves),
+    _get(
+        "audience",
+        f"{_BRAND}/audiences/{{layer}}",
+        exports.audience,
+        _O,
+        "exports",
+        "Users in a layer",
+        exports.Audience,
+        produces=_EXPORT,
+    ),
+    _get(
+        "suppression",
+        f"{_BRAND}/suppression",
+        exports.suppression,
+        _O,
+        "exports",
+        "Users who have just bought",
+        exports.Suppression,
+        produces=_EXPORT,
+    ),
+    _get("audit", "/audit", about.audit, _A, "about", "The audit log", list[AuditEntry]),
+)

@@ -1,0 +1,69 @@
+"""Examples for the document, each a value of the struct it stands for: a wrong one would not be built."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from warroom.auth.roles import Role
+from warroom.figures import Activating, Census, LedgerLine, Scaling
+from warroom.lists import Buyer, FlowLine, Member, MoveLine, OrderLine
+from warroom.web.routes.about import Brands
+from warroom.web.routes.exports import Audience, Suppression
+from warroom.web.routes.figures import Ledger
+from warroom.web.routes.records import Moves, Orders
+from warroom.web.routes.session import Session, SignIn
+
+_AT = 1_794_355_203_120
+_LABELS = {"channel": "wecom", "campaign_id": "d11-teaser", "store_id": "sh-017", "guide_id": ""}
+_ORDER = OrderLine(
+    at=_AT,
+    type="purchase",
+    user_id="u000123",
+    order_id="o-7781",
+    event_id="0192f4c1",
+    amount=12_900,
+    refunded=0,
+    currency="CNY",
+    layer_before="R3",
+    first_seen=_AT - 86_400_000,
+    **_LABELS,
+)
+_MOVE = MoveLine(
+    id="3:1042:7",
+    user_id="u000123",
+    seq=4,
+    from_layer="R1",
+    to_layer="R3",
+    direction="forward",
+    kind="advance",
+    occurred_at=_AT,
+    effective_at=_AT,
+    late=False,
+    cause_type="group_join",
+    **_LABELS,
+)
+
+_VALUES: list[Any] = [
+    SignIn(user="ann", password="correct horse battery"),  # noqa: S106 - an example
+    Session(name="ann", role=Role.VIEWER, brands=["acme"], by="session"),
+    Brands(brands=["acme", "nova"]),
+    Census(layers={"R0": 120, "R1": 5_400, "R2": 2_100, "R3": 800, "R4": 310, "R5": 95}, final_before=_AT - _AT % 60_000),
+    Ledger(
+        items=[LedgerLine(minute=_AT - _AT % 60_000, layer="R3", opening=795, users_in=9, users_out=4, closing=800, provisional=True)],
+        next=None,
+    ),
+    Orders(items=[_ORDER], next=None),
+    Moves(items=[_MOVE], next=None),
+    Audience(items=[Member(user_id="u000123", layer="R3", since=_AT, channel="wecom", campaign_id="d11-teaser")], next=None),
+    Suppression(items=[Buyer(user_id="u000124", bought_at=_AT, orders=2)], next=None),
+]
+_LISTS: list[Any] = [
+    Scaling(split="all", layer="R3", users=800, users_before=640, growth=0.25, new_users=120, known_users=680),
+    Activating(split="all", from_layer="R1", to_layer="R3", direction="forward", users=90, transitions=92, users_before=4_500, rate=0.02),
+    FlowLine(from_layer="R1", to_layer="R3", users=90, transitions=92),
+]
+
+EXAMPLES: dict[Any, Any] = {type(value): msgspec.to_builtins(value) for value in _VALUES}
+EXAMPLES |= {list[type(value)]: [msgspec.to_builtins(value)] for value in _LISTS}  # type: ignore[misc]

@@ -1,0 +1,112 @@
+"""What all requests of a process share: readers, live snapshots, accounts, limits, the audit log."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from msgspec import Struct
+
+from schemas.ladder import Ladder
+from streams.ladder import Rules
+from warroom.auth.accounts import Accounts, AccountsFile, new_accounts
+from warroom.auth.audit import AuditLog
+from warroom.auth.masking import Mask
+from warroom.auth.roles import Principal
+from warroom.auth.sessions import Sessions
+from warroom.auth.throttle import Buckets, LoginThrottle
+from warroom.live.live import Live, LiveConfig
+from warroom.web.follow import Follow
+from warroom.web.pool import Pool
+from warroom.web.problems import Problem
+
+_BRANDS_S = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoomConfig:
+    """How to serve. `accounts` None: whoever reaches the address is at home, so it has to be a loopback one.
+
+    `rate` and `burst` are requests of one principal, a second and at once; `streams` is how many event streams may be open.
+    """
+
+    live: LiveConfig
+    accounts: Path | None = None
+    audit: Path | None = None
+    loopback: bool = True
+    rate: float = 20.0
+    burst: float = 200.0
+    streams: int = 1_000
+    now: Callable[[], int] = lambda: time.time_ns() // 1_000_000
+
+
+class Page(Struct, frozen=True, kw_only=True):
+    """How many of a list to give, and behind which cursor."""
+
+    limit: int
+    cursor: str | None
+
+
+class Room:
+    """Made once a process; belongs to its event loop."""
+
+    def __init__(self, config: RoomConfig, ladder: Ladder) -> None:
+        if config.accounts is None and not config.loopback:
+            raise ValueError("expected a file of accounts, or a loopback address: without accounts everybody is an admin")
+        self.config = config
+        self.ladder = ladder
+        self.rules = Rules(ladder)
+        self.layers = [layer.id for layer in ladder.layers]
+        self.now = config.now
+        self.partitions = config.live.partitions
+        self.pool = Pool(config.live.clickhouse, config.live.redis)
+        self.live = Live(config.live, ladder, config.now)
+        self.follow = Follow(config.live.kafka, config.live.topic_prefix, config.live.partitions)
+        self.sessions = Sessions()
+        self.throttle = LoginThrottle()
+        self.limits = Buckets(config.rate, config.burst)
+        self.audit = AuditLog(config.audit)
+        self.streams = 0
+        self._file = None if config.accounts is None else AccountsFile(config.accounts)
+        self._nobody = new_accounts()
+        self._brands: frozenset[str] = frozenset()
+        self._brands_until = 0.0
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there are no accounts, and everyone is at home."""
+        return self._file is None
+
+    def accounts(self) -> Accounts:
+        """The accounts as they are now; of an open room nobody's. Raises AccountsError."""
+        return self._nobody if self._file is None else self._file.read()
+
+    def mask(self) -> Mask:
+        """The mask of user ids."""
+        return Mask(self.accounts().secret)
+
+    async def brands(self) -> frozenset[str]:
+        """Every brand that has users or is named in the ladder."""
+        now = time.monotonic()
+        if now >= self._brands_until:
+            metas = await self.pool.look(lambda states: states.metas(self.partitions))
+            self._brands = frozenset(self.ladder.brands) | {brand for meta in metas for brand in meta.census}
+            self._brands_until = now + _BRANDS_S
+        return self._brands
+
+    async def expect_brand(self, principal: Principal, brand: str) -> None:
+        """Raises Problem 404 for a brand that is not there, or not theirs to see: they are not told which."""
+        if not principal.sees(brand) or brand not in await self.brands():
+            raise Problem(404, "expected a brand that is there and that you may see; /api/v1/brands lists them")
+
+    async def close(self) -> None:
+        """Ends everything."""
+        await self.live.close()
+        self.follow.close()
+        self.pool.close()
+
+
+Outcome = Literal["done", "refused", "failed"]

@@ -1,0 +1,1 @@
+"""What each resource answers. Who may ask for it stands in `warroom.web.endpoints`."""
