@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, Message
 from msgspec import Struct
 
 from deploy.inputs import InputReader
@@ -15,12 +14,13 @@ from deploy.wiring import ladder_of, redis_of, wall_clock
 from schemas.deadletter import InvalidRecord
 from schemas.ladder import Ladder
 from schemas.partition import partition_of
-from schemas.touchpoint import Tick, Touchpoint
-from schemas.validate import FUTURE_MS, Validator
+from schemas.touchpoint import Tick
+from schemas.validate import Validator
 from streams.headers import Mark, mark_of, read_headers
 from streams.ladder import RELATION_KINDS, Brand, Rules
 from streams.meta import Meta
 from streams.plain import Outcome, PlainFold, PlainUser
+from streams.replayed import own_place
 from streams.state import State
 from warroom.states import States, require_ladder
 
@@ -108,23 +108,26 @@ def _shard(
     require_ladder(shard, meta, ladder)
     fold = PlainFold(ladder)
     seen_forwards: set[tuple[int, Mark]] = set()
-    refused: set[tuple[int, int]] | None = None
+    seen_replays: set[str] = set()
+    refused = reader.refused(shard)
     for topic, item, message in reader.records(shard, meta.offsets, on_read):
-        if isinstance(item, InvalidRecord):
+        if isinstance(item, InvalidRecord) or (topic, message.offset()) in refused:
             continue
-        if _was_ahead(item, message):
-            # It may have been refused for it, or have been taken late enough.
-            refused = reader.refused(shard) if refused is None else refused
-            if (topic, message.offset()) in refused:
-                continue
         if not isinstance(item, Tick):
             if partition_of(item.user_id, settings.partitions) != shard:
                 continue
-            if (mark := mark_of(read_headers(message), settings.partitions)) is not None:
+            headers = read_headers(message)
+            if (mark := mark_of(headers, settings.partitions)) is not None:
                 if (topic, mark) in seen_forwards:
                     continue
                 seen_forwards.add((topic, mark))
             done.events += 1
+            place = own_place(headers, shard)
+            if place in seen_replays:
+                done.duplicates += 1
+                continue
+            if place is not None:
+                seen_replays.add(place)
         outcome, _ = fold.apply(item)
         done.duplicates += outcome is Outcome.DUPLICATE
     if not missing:
@@ -134,12 +137,6 @@ def _shard(
     done.gmv += figures.gmv
     done.refunds += figures.refunds
     done.buyers += figures.buyers
-
-
-def _was_ahead(item: Touchpoint | Tick, message: Message) -> bool:
-    """Whether a record, valid by now, lay in the future when the broker took it."""
-    kind, stamp = message.timestamp()
-    return kind != TIMESTAMP_NOT_AVAILABLE and isinstance(item.occurred_at, int) and item.occurred_at > stamp + FUTURE_MS
 
 
 def _compare(fold: PlainFold, states: StateReader, shard: int, meta: Meta, rules: Rules, done: Recomputed) -> None:

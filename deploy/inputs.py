@@ -3,44 +3,35 @@
 from __future__ import annotations
 
 import heapq
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import Message
 
-from schemas.deadletter import InvalidRecord, Reason
+from schemas.deadletter import InvalidRecord
 from schemas.touchpoint import KINDS, Tick, Touchpoint
 from schemas.validate import Validator
+from sinks.bounded import BoundedReader
 from streams.fold import Record
+from streams.headers import read_headers
 from streams.intake import Log
-
-_BATCH = 10_000
 
 
 class InputReader:
     """Reads whole partitions of the input topics up to given offsets. Blocking."""
 
     def __init__(self, kafka: dict[str, Any], topic_prefix: str, validator: Validator, *, timeout: float = 30.0) -> None:
-        options = {
-            "group.id": "rflow-check",
-            "enable.auto.commit": False,
-            "auto.offset.reset": "error",
-            "fetch.queue.backoff.ms": 5,
-            "fetch.wait.max.ms": 10,
-        }
-        self._consumer = Consumer({**kafka, **options, "queued.max.messages.kbytes": 16_384})
+        self._reader = BoundedReader(kafka, "rflow-check", timeout=timeout)
         self._prefix = topic_prefix
         self._validator = validator
-        self._timeout = timeout
 
     def close(self) -> None:
         """Ends the consumer."""
-        self._consumer.close()
+        self._reader.close()
 
     def missing(self, partition: int) -> int:
         """How many records of the partition's logs are no longer there."""
-        return sum(self._bounds(kind.topic, partition)[0] for kind in KINDS)
+        return sum(self._reader.bounds(self._prefix + kind.topic, partition)[0] for kind in KINDS)
 
     def records(
         self, partition: int, applied: list[int], on_read: Callable[[int], None] = lambda _: None
@@ -55,47 +46,30 @@ class InputReader:
             yield topic, item, message  # type: ignore[misc]
 
     def refused(self, partition: int) -> set[tuple[int, int]]:
-        """(topic index, offset) of the partition's records that became dead letters because they lay in the future: by now they may not."""
-        low, high = self._bounds("deadletters", partition)
-        found: set[tuple[int, int]] = set()
+        """(topic index, offset) of the partition's records that became dead letters although they are valid by now: their time has come,
+        or the ladder has been mended."""
+        topic = self._prefix + "deadletters"
         index = {kind.topic.encode(): i for i, kind in enumerate(KINDS)}
-        if high > low:
-            for messages in self._batches("deadletters", partition, low, high):
-                for message in messages:
-                    told: dict[str, Any] = dict(message.headers() or ())
-                    if told.get("reason") == Reason.FUTURE.value.encode() and told.get("topic") in index:
-                        found.add((index[told["topic"]], int(told["offset"])))
+        found: set[tuple[int, int]] = set()
+        for messages in self._reader.batches(topic, partition, *self._reader.bounds(topic, partition)):
+            for message in messages:
+                told: dict[str, Any] = dict(read_headers(message))
+                if told.get("topic") in index and self._is_valid(index[told["topic"]], message):
+                    found.add((index[told["topic"]], int(told["offset"])))
         return found
 
-    def _bounds(self, topic: str, partition: int) -> tuple[int, int]:
-        low, high = self._consumer.get_watermark_offsets(TopicPartition(self._prefix + topic, partition), timeout=self._timeout)
-        return low, high
+    def _is_valid(self, topic: int, message: Message) -> bool:
+        try:
+            self._validator.validate(KINDS[topic], message.value())
+        except InvalidRecord:
+            return False
+        return True
 
     def _log(self, topic: int, partition: int, applied: int, on_read: Callable[[int], None]) -> list[Record]:
-        name = KINDS[topic].topic
-        low, high = self._bounds(name, partition)
-        end = min(applied + 1, high)
+        name = self._prefix + KINDS[topic].topic
+        low, high = self._reader.bounds(name, partition)
         log = Log(topic, low - 1, -1)
-        if end <= low:
-            return []
-        for messages in self._batches(name, partition, low, end):
+        for messages in self._reader.batches(name, partition, low, min(applied + 1, high)):
             log.add(messages, self._validator.validate)
             on_read(len(messages))
         return log.buffer
-
-    def _batches(self, name: str, partition: int, low: int, end: int) -> Iterator[list[Message]]:
-        """The records of a log from offset `low` to `end` (exclusive)."""
-        self._consumer.assign([TopicPartition(self._prefix + name, partition, low)])
-        last, deadline = low - 1, time.monotonic() + self._timeout
-        while last < end - 1:
-            messages = self._consumer.consume(_BATCH, 0.01)
-            for message in messages:
-                error = message.error()
-                if error is not None and error.code() != KafkaError._PARTITION_EOF:
-                    raise KafkaException(error)
-            good = [message for message in messages if message.error() is None and (message.offset() or 0) < end]
-            if good:
-                last, deadline = good[-1].offset() or 0, time.monotonic() + self._timeout
-                yield good
-            elif time.monotonic() > deadline:
-                raise TimeoutError(f"expected {name} [{partition}] to be readable up to offset {end - 1}, found nothing after {last}")

@@ -43,7 +43,8 @@ class DeadLetterHeaders(Struct, frozen=True, kw_only=True):
     """The headers of a dead letter, each a UTF-8 text on the wire; value and key are the record's own bytes.
 
     `first_seen` is RFC 3339; `attempts` counts how often the record has been tried, from 1. Where the value was too large to carry,
-    `cut_from_bytes` and `sha256` tell the length and hash of the whole.
+    `cut_from_bytes` and `sha256` tell the length and hash of the whole. `replay_of` is set where the record was a replay of a dead letter:
+    the place at which it was first refused, `topic:partition:offset`.
     """
 
     topic: str
@@ -55,3 +56,4 @@ class DeadLetterHeaders(Struct, frozen=True, kw_only=True):
     attempts: int = 1
     cut_from_bytes: int | None = None
     sha256: str | None = None
+    replay_of: str | None = None

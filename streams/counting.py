@@ -31,6 +31,8 @@ class Counts:
         """by type, like the two above"""
         self.dropped: Counter[str] = Counter()
         """evidence beyond its bound, by what"""
+        self.replays: Counter[str] = Counter()
+        """replays of dead letters by outcome"""
         self.repeated_forwards = 0
         self.ticks = 0
 

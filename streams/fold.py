@@ -26,6 +26,7 @@ from streams.ladder import Brand, Effect, Rule, Rules
 from streams.meta import Meta
 from streams.outbox import FORWARDED_HEADER, Entry, Forward, Letter, letter_of, portable
 from streams.predicate import lapse_of, layer_at
+from streams.replayed import own_place, replay_mark
 from streams.state import RING_BYTES, OrderEntry, State, decode_state, encode_state, event_hash, in_ring, new_state, with_entry
 
 LATE_MS = 600_000
@@ -51,7 +52,8 @@ class Fold:
     """Folds the records of one step of one shard into `meta` and `states`, which it owns until the step is over.
 
     `states` maps user keys (`BRAND:USER`) to the stored bytes, None for users without state. `now` is the wall clock that
-    `detected_at` tells and, in live mode, the watermark does not pass (`cap`).
+    `detected_at` tells and, in live mode, the watermark does not pass (`cap`). `replayed` are the replays of dead letters that the shard is
+    known to have taken.
     """
 
     def __init__(
@@ -65,6 +67,7 @@ class Fold:
         partitions: int,
         now: int,
         cap: bool = False,
+        replayed: frozenset[str] = frozenset(),
     ) -> None:
         self.meta = meta
         self.counts = Counts()
@@ -73,6 +76,9 @@ class Fold:
         """transitions by (brand, from, to, kind)"""
         self.reasons: Counter[str] = Counter()
         """dead letters by reason"""
+        self.replays: dict[str, None] = {}
+        """the replays of dead letters taken, in order"""
+        self._replayed = replayed
         self._rules = rules
         self._labels = labels
         self.states = {key: None if stored is None else decode_state(stored) for key, stored in states.items()}
@@ -117,9 +123,13 @@ class Fold:
     ) -> None:
         # Calls are dear in this loop: the way of a known user's everyday touchpoint is told in one piece.
         headers = read_headers(message)
-        if headers and not self._is_first_forward(topic, headers):
-            self.counts.repeated_forwards += 1
-            return
+        if headers:
+            if not self._is_first_forward(topic, headers):
+                self.counts.repeated_forwards += 1
+                return
+            if not self._is_first_replay(headers):
+                self.counts.duplicates[touchpoint.type] += 1
+                return
         # 1. The user. Who has a state here is on the right partition; only newcomers' places need to be computed.
         state = self.states[key]
         if state is None and (right := partition_of(touchpoint.user_id, self._partitions)) != self._shard:
@@ -373,6 +383,18 @@ class Fold:
         self.meta.senders[name] = at
         return True
 
+    def _is_first_replay(self, headers: list[tuple[str, bytes | None]]) -> bool:
+        """Whether a record is to be taken: no replay of a dead letter, or the first one of it."""
+        place = own_place(headers, self._shard)
+        if place is None:
+            return True
+        if place in self._replayed or place in self.replays:
+            self.counts.replays["repeated"] += 1
+            return False
+        self.replays[place] = None
+        self.counts.replays["taken"] += 1
+        return True
+
     def _misplaced(
         self, touchpoint: Touchpoint, topic: int, offset: int, message: Message, headers: list[tuple[str, bytes | None]], right: int
     ) -> None:
@@ -386,13 +408,19 @@ class Fold:
         self.counts.forwarded[touchpoint.type] += 1
 
     def _letter(self, topic: int, offset: int, message: Message, reason: Reason, detail: str) -> None:
+        headers = read_headers(message)
+        mark = replay_mark(headers)
+        if mark is not None:
+            self.counts.replays["refused"] += 1
         told = DeadLetterHeaders(
             topic=KINDS[topic].topic,
             partition=self._shard,
             offset=offset,
             reason=reason,
             detail=detail[:1024],
-            first_seen=self._detected_at,
+            first_seen=mark.first_seen if mark else self._detected_at,
+            attempts=mark.attempt if mark else 1,
+            replay_of=own_place(headers, self._shard),
         )
         self._letters.append(letter_of(message.key(), message.value(), told))
         self.reasons[reason.value] += 1

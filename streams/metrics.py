@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from prometheus_client import Counter, Gauge, Histogram
 
+from schemas.deadletter import Reason
+
 _STEP_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 # --- the shard step -------------------------------------------------------------------------------------------------------------
@@ -20,7 +22,19 @@ STEP_SECONDS = Histogram(
     buckets=_STEP_BUCKETS,
 )
 TRANSITIONS = Counter("rflow_transitions", "Transitions found, by layer left, layer entered and kind.", ["brand", "from", "to", "kind"])
-DEAD_LETTERS = Counter("rflow_dead_letters", "Records that could not be processed, by reason.", ["reason"])
+DEAD_LETTERS = Counter(
+    "rflow_dead_letters",
+    "Records that could not be processed, by reason. Alarm: sum by (reason) (increase(rflow_dead_letters_total[10m])) > 0.",
+    ["reason"],
+)
+for _reason in Reason:
+    # Told from the start as 0, so that the first one is an increase too.
+    DEAD_LETTERS.labels(_reason.value)
+REPLAYS = Counter(
+    "rflow_replays",
+    "Replayed dead letters, by outcome (taken, repeated: a letter replayed before, refused: a dead letter again).",
+    ["outcome"],
+)
 DROPPED_EVIDENCE = Counter(
     "rflow_dropped_evidence", "Evidence beyond a user's bound that was dropped, by what (orders, relations, refunds).", ["what"]
 )

@@ -318,6 +318,9 @@ class Shard:
         # 2. Fold.
         with self._readable(states):
             fold = self._fold(records, keys, states)
+            if fold.replays:
+                # Rare enough to fold once more, now knowing which of them the shard has taken before.
+                fold = self._fold(records, keys, states, await self._store.replayed(list(fold.replays)))
             if idle is not None:
                 fold.advance(idle)
             if turn is not None:
@@ -337,7 +340,8 @@ class Shard:
         folded = clock()
         # 3. Write, all or nothing; 5. the trim of what has been acknowledged rides along.
         new = {} if fold.meta.ladder in self._ladders else {fold.meta.ladder: encode_rules(self._rules.ladder)}
-        await self._store.write(fold.meta, states_out, fold.newcomers, self._labels.take_added(), entry, self._acknowledged_to, new)
+        replays, users = list(fold.replays), fold.newcomers
+        await self._store.write(fold.meta, states_out, users, self._labels.take_added(), entry, self._acknowledged_to, new, replays)
         self.meta = fold.meta
         self._ladders |= new
         if self._durability.asks and not await self._until_durable():
@@ -398,8 +402,10 @@ class Shard:
         brands = self._rules.brands
         return [f"{brands[item.brand].key}:{item.user_id}" if isinstance(item, Touchpoint) else "" for _, _, _, item, _ in records]
 
-    def _fold(self, records: list[Record], keys: list[str], states: dict[str, bytes | None]) -> Fold:
-        fold = self._new_fold(self._present, states)
+    def _fold(
+        self, records: list[Record], keys: list[str], states: dict[str, bytes | None], replayed: frozenset[str] = frozenset()
+    ) -> Fold:
+        fold = self._new_fold(self._present, states, replayed)
         take = fold.take
         for record, key in zip(records, keys, strict=True):
             take(record, key)
@@ -409,7 +415,7 @@ class Shard:
             fold.meta.swept_to = self._rules.last_turn(min(begins, default=fold.meta.watermark))
         return fold
 
-    def _new_fold(self, rules: Rules, states: dict[str, bytes | None]) -> Fold:
+    def _new_fold(self, rules: Rules, states: dict[str, bytes | None], replayed: frozenset[str] = frozenset()) -> Fold:
         return Fold(
             rules,
             self._labels,
@@ -419,6 +425,7 @@ class Shard:
             partitions=self._config.partitions,
             now=self._now(),
             cap=not self._config.event_clock,
+            replayed=replayed,
         )
 
     # --- the sweep ----------------------------------------------------------------------------------------------------------------

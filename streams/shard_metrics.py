@@ -43,6 +43,8 @@ class ShardMetrics:
         metrics.EVENTS.labels("unknown", "dead_letter").inc(fold.reasons.total())
         for reason, n in fold.reasons.items():
             metrics.DEAD_LETTERS.labels(reason).inc(n)
+        for outcome, n in counts.replays.items():
+            metrics.REPLAYS.labels(outcome).inc(n)
         for flow, n in fold.flows.items():
             metrics.TRANSITIONS.labels(*flow).inc(n)
         for what, n in counts.dropped.items():

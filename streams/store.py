@@ -16,6 +16,7 @@ from streams.labels import Labels
 from streams.link import Command, Connections, Link
 from streams.meta import Meta, decode_meta, encode_meta
 from streams.outbox import Entry, decode_entry, encode_entry
+from streams.replayed import KEPT_MS
 
 
 class Loaded(NamedTuple):
@@ -39,6 +40,7 @@ class ShardKeys:
         self.outbox = f"{base}:outbox"
         self.ladders = f"{base}:ladders"
         self.fence = f"{base}:fence"
+        self.replayed = f"{base}:replayed"
         self.user = f"{base}:u:"
 
 
@@ -97,6 +99,12 @@ class ShardStore:
         states: list[bytes | None] = replies[0]
         return states
 
+    async def replayed(self, places: Sequence[str]) -> frozenset[str]:
+        """Those of the replays of dead letters that the shard has taken before."""
+        replies = await self._link.call(("ZMSCORE", self.keys.replayed, *places))
+        await self._check(replies)
+        return frozenset(place for place, taken_at in zip(places, replies[0], strict=True) if taken_at is not None)
+
     async def write(
         self,
         meta: Meta,
@@ -106,6 +114,7 @@ class ShardStore:
         entry: Entry,
         trim_to: int,
         ladders: Mapping[str, bytes] = MappingProxyType({}),
+        replays: Sequence[str] = (),
     ) -> None:
         """Writes a step, all or nothing, and trims the outbox up to version `trim_to`; `ladders` are rules that Redis does not hold yet.
         Raises Conflict if the shard has moved."""
@@ -124,6 +133,9 @@ class ShardStore:
         if labels:
             commands.append(("RPUSH", keys.labels, *labels))
         commands.append(("XADD", keys.outbox, f"{entry.version}-0", "entry", encode_entry(entry)))
+        if replays:
+            commands.append(("ZADD", keys.replayed, *[part for place in replays for part in (entry.detected_at, place)]))
+            commands.append(("ZREMRANGEBYSCORE", keys.replayed, "-inf", entry.detected_at - KEPT_MS))
         if trim_to > 0:
             commands.append(("XTRIM", keys.outbox, "MINID", f"{trim_to + 1}-0"))
         commands.append(("EXEC",))

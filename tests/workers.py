@@ -189,13 +189,17 @@ class Deployment:
                 client.list_topics(self.topic(name), timeout=10)
         return self
 
-    def start(self, *arguments: str, **given: Any) -> Worker:
-        """A worker with these arguments, and these settings beside the deployment's."""
-        environment = {}
+    def environment(self, **given: Any) -> dict[str, str]:
+        """The deployment's settings, and these, as a process gets them."""
+        found = {}
         for name, value in {**self.settings.model_dump(exclude_unset=True), **given}.items():
             plain = value.get_secret_value() if hasattr(value, "get_secret_value") else value
-            environment[f"RFLOW_{name.upper()}"] = plain if isinstance(plain, str) else orjson.dumps(plain).decode()
-        worker = Worker(environment, self.folder / f"worker-{len(self.workers) + 1}.log", *arguments)
+            found[f"RFLOW_{name.upper()}"] = plain if isinstance(plain, str) else orjson.dumps(plain).decode()
+        return found
+
+    def start(self, *arguments: str, **given: Any) -> Worker:
+        """A worker with these arguments, and these settings beside the deployment's."""
+        worker = Worker(self.environment(**given), self.folder / f"worker-{len(self.workers) + 1}.log", *arguments)
         self.workers.append(worker)
         return worker
 

@@ -28,13 +28,17 @@ class RedisConfig:
     cluster: bool = False
     options: dict[str, Any] = field(default_factory=dict, repr=False)
 
+    def client(self) -> Any:
+        """A blocking client."""
+        make: Any = RedisCluster if self.cluster else Redis
+        return make.from_url(self.url, **self.options)
+
 
 class States:
     """Reads shards as they stand in Redis. Blocking; may be shared by threads. Raises RedisError or OSError."""
 
     def __init__(self, config: RedisConfig) -> None:
-        make: Any = RedisCluster if config.cluster else Redis
-        self._client: Any = make.from_url(config.url, **config.options)
+        self._client = config.client()
         self._prefix = config.prefix
 
     def close(self) -> None:

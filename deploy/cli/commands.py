@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from deploy.cli import figures, operate, sourcing, stacks, warroom
+from deploy.cli import dlq, figures, operate, sourcing, stacks, warroom
 from deploy.cli.common import COMPLETION_HELP
 
 app = typer.Typer(
@@ -34,3 +34,4 @@ app.command(rich_help_panel=LOOK)(figures.census)
 app.command(rich_help_panel=LOOK)(figures.user)
 app.command(rich_help_panel=LOOK)(operate.tail)
 app.command(rich_help_panel=LOOK)(figures.check)
+app.add_typer(dlq.app, name="dlq", rich_help_panel=LOOK)
