@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from schemas.ladder import BrandOverride, Condition, Evidence, Ladder, Layer
-from schemas.times import DAY_MS, from_rfc3339
+from schemas.times import DAY_MS, from_rfc3339, to_rfc3339
 from schemas.touchpoint import CATALOGUE, STRUCTS, Kind, Tick, Touchpoint
 from schemas.transition import Transition, TransitionKind
 from schemas.validate import FUTURE_MS
@@ -210,6 +210,14 @@ def test_a_brand_without_its_own_rules_follows_the_ladder_and_one_with_them_does
     records: Records = [touch(1), replace(touch(2), brand="zeta"), Tick(occurred_at=AT + 20 * DAY_MS)]
     shard = moved(records, FIVE, new)
     assert {user[0]: shard.rules.layers[state.layer] for user, state in shard.users().items()} == {"acme": "R1", "zeta": "R0"}
+
+
+def test_another_turn_takes_no_clock_back() -> None:
+    """The old turn was at 04:00; by the new one, at 02:00, the user's clock might have stood two hours earlier."""
+    shard = moved([touch(1), Tick(occurred_at=AT + 5 * DAY_MS)], FIVE, relaid(FIVE, turn="02:00"))
+    assert [t.kind.value for t in shard.transitions] == ["advance"]
+    shard.step([touch(2, "like", day=1)])
+    assert shard.transitions[-1].effective_at == to_rfc3339(AT + 5 * DAY_MS - 8 * 3_600_000)
 
 
 def test_of_a_larger_count_only_what_was_kept_counts_and_it_is_said() -> None:
