@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
 
 import msgspec
 import structlog
@@ -182,18 +181,13 @@ class Shard:
         """Takes steps until `close`. What stops the shard for an operator is logged and told in `error`."""
         try:
             while not self._closing:
-                if self._passage is not None:
-                    await self._until_room()
-                    await self._step(self._try_move)
-                    self.last_progress = time.monotonic()
-                    continue
                 records = self._pending or self.intake.take(self._config.most_records, time.monotonic())
-                if not records and self._sweep_turn(self._idle_watermark()) is None:
+                if not records and self._passage is None and self._sweep_turn(self._idle_watermark()) is None:
                     await self._wait()
                     continue
                 await self._until_room()
                 self._pending = records
-                await self._step(partial(self._try_step, records))
+                await self._step(records)
                 self._pending = []
                 self.last_progress = time.monotonic()
         except ShardStopped as stopped:
@@ -268,7 +262,7 @@ class Shard:
     def _working(self) -> Stage:
         return Stage.RUNNING if self._passage is None else Stage.RECOMPUTING
 
-    async def _step(self, attempt: Callable[[], Awaitable[None]]) -> None:
+    async def _step(self, records: list[Record]) -> None:
         """One step, as often as it takes: what was thrown away or is in doubt is settled by reading the shard anew, since records that
         have been applied are dropped by their offsets."""
         delay, told = self._config.retry_first, ""
@@ -277,7 +271,9 @@ class Shard:
                 if self._stale:
                     await self._load()
                 if not self._stale:
-                    await attempt()
+                    await self._until_moved()
+                    if self._passage is None:
+                        await self._try_step(records)
             except Conflict:
                 self._stale = True
                 self._metrics.conflicts.inc()
@@ -361,11 +357,16 @@ class Shard:
             self.stage = Stage.WAITING_FOR_REPLICAS
         return False
 
-    async def _try_move(self) -> None:
+    async def _until_moved(self) -> None:
+        """Steps that bring all users to the ladder given. Whoever began it, and whenever that is found: records wait."""
+        while self._passage is not None and not self._closing:
+            self.stage = Stage.RECOMPUTING
+            await self._until_room()
+            await self._try_move(self._passage)
+            self.last_progress = time.monotonic()
+
+    async def _try_move(self, passage: Passage) -> None:
         """A step of the users' move to a new ladder: after the sweep under the old one, as far along the roster as a sweep goes."""
-        passage = self._passage
-        if passage is None:
-            return  # another owner has brought it to its end
         if self.meta.moving is None and self._sweep_turn(None) is not None:
             await self._try_step([])
             return
