@@ -36,9 +36,11 @@ SECOND = replace(FIRST, version=2, layers=FIRST.layers[:2] + FIRST.layers[3:])
 USERS = [f"u{n}" for n in range(400) if partition_of(f"u{n}", 4) == 0]
 AT = time.time_ns() // 1_000_000 - 60_000
 VALUES = [
-    orjson.dumps({"event_id": user, "type": "like", "brand": "acme", "user_id": user, "occurred_at": AT + i})
-    for i, user in enumerate(USERS)
+    orjson.dumps({"event_id": f"{user}-{again}", "type": "like", "brand": "acme", "user_id": user, "occurred_at": AT + again})
+    for again in range(2)
+    for user in USERS
 ]
+"""Two likes of each user, all the first ones first."""
 LIKES = KINDS.index(Kind.INTERACTION)
 
 
@@ -92,19 +94,19 @@ async def owners(mock_broker: str, redis_url: str, topic_prefix: str, key_prefix
     await asyncio.gather(running, return_exceptions=True)
 
 
-def likes() -> Fetched:
-    """One like of each user, from the log's beginning."""
-    return Fetched([cast(Any, StillMessage(i, value)) for i, value in enumerate(VALUES)], at_end=True, begin=0, generation=0)
+def likes(count: int) -> Fetched:
+    """So many of the likes, from the log's beginning."""
+    return Fetched([cast(Any, StillMessage(i, value)) for i, value in enumerate(VALUES[:count])], at_end=True, begin=0, generation=0)
 
 
-async def until_applied(shard: Shard) -> None:
-    """Feed it the likes and let it work until they are applied."""
-    shard.feed(LIKES, likes())
+async def until_applied(shard: Shard, count: int = len(VALUES)) -> None:
+    """Feed it so many likes and let it work until they are applied."""
+    shard.feed(LIKES, likes(count))
     for other in range(len(KINDS)):
         shard.intake.logs[other].caught_up = True
     running = asyncio.create_task(shard.run())
     async with asyncio.timeout(30):
-        while shard.stage is not Stage.STOPPED and (shard.meta.offsets[LIKES] < len(USERS) - 1 or not shard.is_idle):
+        while shard.stage is not Stage.STOPPED and (shard.meta.offsets[LIKES] < count - 1 or not shard.is_idle):
             await asyncio.sleep(0.01)
     await shard.close()
     await running
@@ -127,8 +129,10 @@ async def test_an_owner_of_old_finds_users_between_two_ladders_and_moves_them_be
     await early.open()  # nobody is there yet, so there is nothing to move
     first = owners.new(FIRST)
     await first.open()
-    await until_applied(first)
+    await until_applied(first, len(USERS))
     assert (await standing(owners))[1] == {"R2": len(USERS)}
+    asleep = owners.new(FIRST)
+    await asleep.open()
 
     begun = owners.new(SECOND)
     await begun.open()
@@ -141,7 +145,7 @@ async def test_an_owner_of_old_finds_users_between_two_ladders_and_moves_them_be
     assert meta.layers == [layer.id for layer in FIRST.layers]
     assert sum(meta.census["acme"]) == len(USERS)
 
-    # It believes that it owns an empty shard, and is about to take all records again.
+    # It believes that it owns an empty shard, and is about to take all records, of which the second half is new.
     await until_applied(early)
     meta, counts = await standing(owners)
     assert (meta.moving, meta.ladder, counts) == (None, "5r@2", {"R0": len(USERS)})
@@ -150,7 +154,9 @@ async def test_an_owner_of_old_finds_users_between_two_ladders_and_moves_them_be
     await until_applied(begun)
     assert await standing(owners) == (meta, counts)
 
-    # And the first can do nothing any more.
-    await until_applied(first)
+    # And who has the first ladder can do nothing any more.
+    await until_applied(asleep)
+    assert asleep.stage is Stage.STOPPED
+    assert await standing(owners) == (meta, counts)
     with pytest.raises(LadderChanged, match="expected ladder 5r@2"):
         await owners.new(FIRST).open()
