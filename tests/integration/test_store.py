@@ -7,6 +7,7 @@ import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any, Literal
 
+import msgspec
 import pytest
 import redis
 from redis.asyncio.connection import AbstractConnection, Connection
@@ -18,6 +19,7 @@ from streams.errors import Conflict, StateUnreadable
 from streams.link import Cluster, Connections, SingleNode
 from streams.meta import Meta
 from streams.outbox import Entry
+from streams.replayed import KEPT_MS
 from streams.store import ShardKeys, ShardStore
 from tests.servers import Servers
 
@@ -172,6 +174,24 @@ async def test_steps_follow_each_other_and_take_the_trim_along(store: ShardStore
     loaded = await store.load()
     assert [e.version for e in loaded.outbox] == [3]
     assert [loaded.labels[f"label {n}"] for n in (1, 2, 3)] == [0, 1, 2]
+
+
+async def test_replays_of_dead_letters_are_remembered_with_their_step_and_forgotten_when_none_can_come(
+    store: ShardStore, rival: ShardStore
+) -> None:
+    old, new = "touchpoints.order:3:1", "touchpoints.order:3:2"
+    await store.read("", [], None)
+    await store.write(meta(1, "a:1"), {}, [], [], entry(1), 0, replays=[old])
+    assert await rival.replayed([old, new]) == {old}
+    await store.read("a:1", [], None)
+    await step(rival, 2, before="a:1", token="b:1")
+    with pytest.raises(Conflict):
+        await store.write(meta(2, "a:2"), {}, [], [], entry(2), 0, replays=[new])
+    assert await store.replayed([old, new]) == {old}
+    later = msgspec.structs.replace(entry(3), detected_at=entry(3).detected_at + KEPT_MS + 1)
+    await store.read("b:1", [], None)
+    await store.write(meta(3, "a:3"), {}, [], [], later, 0, replays=[new])
+    assert await store.replayed([old, new]) == {new}
 
 
 async def test_reading_under_another_ones_token_is_a_conflict(store: ShardStore) -> None:
