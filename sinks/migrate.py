@@ -18,6 +18,7 @@ from schemas.ladder import Ladder
 from sinks.client import connect, told_apart
 from sinks.config import ClickHouse
 from sinks.errors import StoreError
+from streams.crash import CrashPoint, crash_point
 
 _FILE = re.compile(r"(\d{4})_([a-z0-9_]+)\.sql")
 _STATEMENT_END = re.compile(r";[ \t]*$", re.MULTILINE)
@@ -62,7 +63,7 @@ def migrate(config: ClickHouse, ladder: Ladder, partitions: int) -> list[Migrati
     """
     with told_apart():
         with closing(connect(config, "default")) as server:
-            server.command(f"CREATE DATABASE IF NOT EXISTS {config.database}")
+            _carried_out(server.command(f"CREATE DATABASE IF NOT EXISTS {config.database}"))
         with closing(connect(config, config.database)) as client:
             new = _apply(client, config.database)
             _tell_shards(client, partitions)
@@ -72,10 +73,12 @@ def migrate(config: ClickHouse, ladder: Ladder, partitions: int) -> list[Migrati
 
 def _apply(client: Client, database: str) -> list[Migration]:
     """Apply what is not applied yet."""
-    client.command(
-        "CREATE TABLE IF NOT EXISTS migrations"
-        " (number UInt32, name String, checksum String, applied_at DateTime64(3, 'UTC') DEFAULT now64(3))"
-        " ENGINE = ReplacingMergeTree(applied_at) ORDER BY number"
+    _carried_out(
+        client.command(
+            "CREATE TABLE IF NOT EXISTS migrations"
+            " (number UInt32, name String, checksum String, applied_at DateTime64(3, 'UTC') DEFAULT now64(3))"
+            " ENGINE = ReplacingMergeTree(applied_at) ORDER BY number"
+        )
     )
     applied = {int(number): str(checksum) for number, checksum in client.query("SELECT number, checksum FROM migrations FINAL").result_rows}
     shipped = migrations()
@@ -83,10 +86,14 @@ def _apply(client: Client, database: str) -> list[Migration]:
     new = [migration for migration in shipped if migration.number not in applied]
     for migration in new:
         for statement in migration.statements(database):
-            client.command(statement)
+            _carried_out(client.command(statement))
         row = (migration.number, migration.name, migration.checksum)
-        client.insert("migrations", [row], column_names=["number", "name", "checksum"])
+        _carried_out(client.insert("migrations", [row], column_names=["number", "name", "checksum"]))
     return new
+
+
+def _carried_out(_: object) -> None:
+    crash_point(CrashPoint.SINK_INSIDE_MIGRATE)
 
 
 def _refuse_others(applied: dict[int, str], shipped: list[Migration]) -> None:
@@ -108,7 +115,7 @@ def _tell_shards(client: Client, partitions: int) -> None:
             f"the database holds shard {highest}, expected shards 0 to {partitions - 1}: the number of partitions never changes"
         )
     if count < partitions:
-        client.insert("shards", [(shard,) for shard in range(partitions)], column_names=["shard"])
+        _carried_out(client.insert("shards", [(shard,) for shard in range(partitions)], column_names=["shard"]))
 
 
 def _tell_ladder(client: Client, ladder: Ladder) -> None:
@@ -122,4 +129,4 @@ def _tell_ladder(client: Client, ladder: Ladder) -> None:
         return
     now = int(str(client.command("SELECT toUnixTimestamp64Milli(now64(3))")))
     names = ["ladder", "position", "layer", "names", "installed_at"]
-    client.insert("layers", [(*row, now) for row in told], column_names=names)
+    _carried_out(client.insert("layers", [(*row, now) for row in told], column_names=names))

@@ -53,7 +53,6 @@ class Writer:
         began = time.perf_counter()
         for table_block in tables:
             self._settle(plan.block, table_block, doubtful=doubtful)
-            crash_point(CrashPoint.SINK_AFTER_INSERT)
         crash_point(CrashPoint.SINK_BEFORE_DONE)
         self._patience.insist(lambda _: self._store.write_done(plan.block, self._sink))
         crash_point(CrashPoint.SINK_AFTER_DONE)
@@ -73,7 +72,9 @@ class Writer:
             looks = looks or n > 1  # how the try before ended is not known
             if looks and self._is_stored(block, table_block):
                 return
+            crash_point(CrashPoint.SINK_BEFORE_INSERT)
             self._store.insert(table_block, block, attempt)
+            crash_point(CrashPoint.SINK_AFTER_INSERT)
 
         for attempt in range(1, _ATTEMPTS + 1):
             self._patience.insist(lambda n, attempt=attempt: insert(attempt, n))  # type: ignore[misc]

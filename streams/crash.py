@@ -11,7 +11,7 @@ from enum import StrEnum
 
 
 class CrashPoint(StrEnum):
-    """Every place, in the order of the data's way; `SINK_AFTER_INSERT` is passed once a table, the others once a block or start."""
+    """Every place, in the order of the data's way; of the sink's, those of an insert are passed once a table, others once a block or start."""
 
     TAKEOVER_BEFORE_OUTBOX = "takeover.before_outbox"
     """the shard has been read, nothing of its outbox published"""
@@ -31,6 +31,8 @@ class CrashPoint(StrEnum):
     """all of the step has been handed to the producer, nothing acknowledged"""
     PUBLISH_ACKNOWLEDGED = "publish.acknowledged"
     """all of an entry has been acknowledged, the outbox not trimmed"""
+    SINK_INSIDE_MIGRATE = "sink.inside_migrate"
+    """one more statement that sets the database up has been carried out"""
     SINK_AFTER_MIGRATE = "sink.after_migrate"
     """the tables are there, nothing has been read back"""
     SINK_AFTER_LOAD = "sink.after_load"
@@ -41,8 +43,10 @@ class CrashPoint(StrEnum):
     """the intent has been written, not read back"""
     SINK_AFTER_AGREEMENT = "sink.after_agreement"
     """the intent has been read back, no row of the block is stored"""
+    SINK_BEFORE_INSERT = "sink.before_insert"
+    """a table has been looked at where need be, its rows of the block are not stored"""
     SINK_AFTER_INSERT = "sink.after_insert"
-    """one more table holds its rows of the block"""
+    """one more table holds its rows of the block, which has not been looked at"""
     SINK_BEFORE_DONE = "sink.before_done"
     """all rows of the block are stored, it is not marked done"""
     SINK_AFTER_DONE = "sink.after_done"
