@@ -11,7 +11,7 @@ from enum import StrEnum
 
 
 class CrashPoint(StrEnum):
-    """Every place, in the order of the data's way; of the sink's, those of an insert are passed once a table, others once a block or start."""
+    """Every place, in the order of the data's way; those of an insert are passed once a table, the sink's others once a block or start."""
 
     TAKEOVER_BEFORE_OUTBOX = "takeover.before_outbox"
     """the shard has been read, nothing of its outbox published"""
