@@ -14,14 +14,14 @@ from deploy.wiring import ladder_of, redis_of, wall_clock
 from schemas.deadletter import InvalidRecord
 from schemas.ladder import Ladder
 from schemas.partition import partition_of
-from schemas.touchpoint import Tick
+from schemas.touchpoint import Kind, Tick
 from schemas.validate import Validator
 from streams.headers import Mark, mark_of, read_headers
 from streams.ladder import RELATION_KINDS, Brand, Rules
 from streams.meta import Meta
-from streams.plain import Outcome, PlainFold, PlainUser
+from streams.plain import Outcome, PlainFold, PlainUser, UserKey
 from streams.replayed import own_place
-from streams.state import State
+from streams.state import State, pace_told
 from warroom.states import States, require_ladder
 
 
@@ -45,6 +45,8 @@ class Recomputed(Struct, kw_only=True):
     users: int = 0
     events: int = 0
     duplicates: int = 0
+    junk: dict[str, int] = {}
+    """by channel, empty for none"""
     purchases: int = 0
     gmv: int = 0
     refunds: int = 0
@@ -130,6 +132,8 @@ def _shard(
                 seen_replays.add(place)
         outcome, _ = fold.apply(item)
         done.duplicates += outcome is Outcome.DUPLICATE
+        if outcome is Outcome.JUNK and not isinstance(item, Tick):
+            done.junk[item.channel or ""] = done.junk.get(item.channel or "", 0) + 1
     if not missing:
         _compare(fold, states, shard, meta, Rules(ladder), done)
     figures = fold.figures()
@@ -158,7 +162,8 @@ def _compare(fold: PlainFold, states: StateReader, shard: int, meta: Meta, rules
         layer = fold.layer_at(brand.name, user, state.base + state.clock)
         counts = done.layers.setdefault(brand.name, dict.fromkeys(rules.layers, 0))
         counts[layer] += 1
-        differing = [side for side in _sides(state, plain, rules, brand, layer) if side[1] != side[2]]
+        sides = [*_sides(state, plain, rules, brand, layer), *_paces(state, fold, (brand.name, user))]
+        differing = [side for side in sides if side[1] != side[2]]
         if differing and (unproven := _unproven(state, plain, rules, brand, meta.partial)):
             done.unproven += 1
             differing = [side for side in differing if side[0] not in unproven]
@@ -177,6 +182,14 @@ def _census_differences(meta: Meta, shard: int, standing: dict[str, Counter[str]
         for layer in meta.layers
         if (n := counted.get(brand, {}).get(layer, 0)) != (m := standing.get(brand, Counter())[layer])
     ]
+
+
+def _paces(state: State, fold: PlainFold, user: UserKey) -> Iterator[tuple[str, Any, Any]]:
+    """(what, Redis' side, the topics' side) of the user's pace, which is a matter of each log alone."""
+    most = fold.ladder.junk_above_of(user[0])
+    for kind, pace in ((Kind.EXPOSURE, state.exposures), (Kind.INTERACTION, state.interactions)):
+        told = fold.paces.get((user, kind))
+        yield f"{kind.value}: pace", pace_told(pace, state.base), told and (told.minute, min(told.records, most))
 
 
 def _unproven(state: State, plain: PlainUser, rules: Rules, brand: Brand, partial: dict[str, int]) -> set[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -126,19 +127,25 @@ def _outcome(done: Replayed, settings: Settings, seconds: float, watch: Watcher)
         reasons = star.dead_letters()
         violations = star.ledger_balances()
         flows, transitions = star.flows(), star.transitions()
+        junk: Counter[str] = Counter()
+        for of_channel in star.junk():
+            junk[of_channel.channel] += of_channel.junk
     sides = {
         "orders": (orders.orders, recomputed.purchases),
         "gmv": (orders.gmv, recomputed.gmv),
         "refunds": (orders.refunds, recomputed.refunds),
         "buyers": (orders.buyers, recomputed.buyers),
     }
-    accounted = steps.applied + steps.duplicates + steps.dead_letters
+    accounted = steps.applied + steps.duplicates + steps.junk + steps.dead_letters
+    junk_agrees = steps.junk == junk.total() and dict(junk) == recomputed.junk
     faults = [f"ledger: {v.brand} {v.where}: expected {v.expected}, found {v.found}" for v in violations]
     faults += [f"{name}: ClickHouse has {a}, the recomputation {b}" for name, (a, b) in sides.items() if a != b]
     if in_redis != in_clickhouse:
         faults.append(f"census: Redis has {in_redis}, ClickHouse {in_clickhouse}")
     if accounted != done.events:
         faults.append(f"records: {done.events} were produced, {accounted} accounted for")
+    if not junk_agrees:
+        faults.append(f"junk: the steps have {steps.junk}, ClickHouse {dict(junk)} by channel, the recomputation {recomputed.junk}")
     if done.invalid.total() != steps.dead_letters:
         faults.append(f"dead letters: expected {done.invalid.total()}, found {steps.dead_letters}")
     return Outcome(
@@ -146,6 +153,7 @@ def _outcome(done: Replayed, settings: Settings, seconds: float, watch: Watcher)
             "events": done.events,
             "applied": steps.applied,
             "duplicates": steps.duplicates,
+            "junk": steps.junk,
             "dead_letters": {reason.value: reasons[reason.value] for reason in Reason if reasons.get(reason.value)},
             "transitions": transitions,
             "layers": in_redis,
@@ -157,7 +165,7 @@ def _outcome(done: Replayed, settings: Settings, seconds: float, watch: Watcher)
             "seconds": round(seconds, 3),
             "events_per_second": round(done.events / seconds) if seconds else 0,
             "checks": {
-                "every_record_accounted_for": accounted == done.events and done.invalid.total() == steps.dead_letters,
+                "every_record_accounted_for": accounted == done.events and done.invalid.total() == steps.dead_letters and junk_agrees,
                 "ledger_balances": not violations,
                 "redis_equals_clickhouse": in_redis == in_clickhouse,
                 "money_equals_recomputation": all(a == b for a, b in sides.values()),

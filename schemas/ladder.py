@@ -14,6 +14,7 @@ from schemas.touchpoint import Kind
 Name = Annotated[str, Meta(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,31}$")]
 TurnTime = Annotated[str, Meta(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")]
 Currency = Annotated[str, Meta(pattern=r"^[A-Z]{3}$", max_length=3)]  # Python's `$` lets a line end pass
+JunkAbove = Annotated[int, Meta(ge=1, le=4_000)]
 
 
 class Evidence(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -53,18 +54,21 @@ class BrandOverride(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     time_zone: str | None = None
     turn: TurnTime | None = None
     currency: Currency | None = None
+    junk_above: JunkAbove | None = None
     channels: dict[str, Channel] = {}
     layers: dict[str, tuple[Condition, ...]] = {}
 
 
 class Ladder(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """The whole ladder of a deployment. `turn` is the daily instant of housekeeping in the brand's `time_zone`."""
+    """The whole ladder of a deployment. `turn` is the daily instant of housekeeping in the brand's `time_zone`; what one user's exposures,
+    or interactions, of one minute have beyond `junk_above` is junk."""
 
     ladder: Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")]
     version: Annotated[int, Meta(ge=1)]
     time_zone: str = "Asia/Shanghai"
     turn: TurnTime = "04:00"
     currency: Currency = "CNY"
+    junk_above: JunkAbove = 600
     evidence: dict[Name, Evidence]
     layers: tuple[Layer, ...]
     channels: dict[str, Channel] = {}
@@ -92,6 +96,11 @@ class Ladder(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         """The one currency in which `brand` takes orders."""
         override = self.brands.get(brand)
         return (override.currency if override else None) or self.currency
+
+    def junk_above_of(self, brand: str) -> int:
+        """How many exposures, and how many interactions, one user of `brand` may have in a minute."""
+        override = self.brands.get(brand)
+        return (override.junk_above if override else None) or self.junk_above
 
     def channels_of(self, brand: str) -> dict[str, Channel]:
         """The channels of `brand` by id: the ladder's, its own over them."""

@@ -35,6 +35,16 @@ class NewUsers(Struct, array_like=True, gc=False):
     users: int
 
 
+class JunkCount(Struct, array_like=True, gc=False):
+    """Records of one minute beyond what their users may have in it, by brand, type and channel. They were not applied."""
+
+    minute: int
+    brand: str
+    type: str
+    channel: str | None
+    records: int
+
+
 class TouchPlace(Struct, gc=False, kw_only=True):
     """When and where a touch was."""
 
@@ -90,9 +100,11 @@ class Rollup(Struct, gc=False, kw_only=True):
     touches: list[TouchCount]
     new_users: list[NewUsers]
     orders: list[OrderRow]
+    junk_touches: list[JunkCount]
     offsets: dict[str, int]
     applied: int
     duplicates: int
+    junk: int
     late: int
     dead_letters: dict[str, int]
     """by reason"""

@@ -124,11 +124,8 @@ class Step(Enum):
     """they will not: those of a later step are there"""
 
 
-def step_state(expected: int | None, found: int, *, passed: bool, settled: bool) -> Step:
-    """`expected` transitions by the rollup (None: it does not tell) against those `found`; `passed` says that a later step's are there,
-    `settled` that nothing has come for a while."""
-    if expected is None:
-        return Step.WHOLE if passed or settled else Step.WAITING
+def step_state(expected: int, found: int, *, passed: bool) -> Step:
+    """`expected` transitions by the rollup against those `found`; `passed` says that a later step's are there."""
     if found == expected:
         return Step.WHOLE
     return Step.LOST if passed or found > expected else Step.WAITING

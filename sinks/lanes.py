@@ -53,16 +53,12 @@ class Pending:
 
 
 class Lanes:
-    """All lanes, in the order in which a block takes them.
+    """All lanes, in the order in which a block takes them."""
 
-    Where a rollup does not tell how many transitions its step has, they count as complete once the shard has been quiet for `linger`.
-    """
-
-    def __init__(self, stored: dict[Lane, Mark], linger: float, lost: Callable[[Lane, str], None]) -> None:
+    def __init__(self, stored: dict[Lane, Mark], lost: Callable[[Lane, str], None]) -> None:
         """`lost` is told of records that are missing, and raises unless that is accepted."""
         self._lanes = {lane: Pending(mark) for lane, mark in sorted(stored.items())}
         self._shards = sorted({lane.partition for lane in stored})
-        self._linger = linger
         self._lost = lost
 
     def __getitem__(self, lane: Lane) -> Pending:
@@ -109,7 +105,7 @@ class Lanes:
         """When the oldest of what is not stored came; None if all is."""
         return min((pending.oldest_at for pending in self._lanes.values() if pending.is_dirty), default=None)
 
-    def plan(self, block: int, rows: int, now: float) -> Plan | None:
+    def plan(self, block: int, rows: int) -> Plan | None:
         """The next block: whole steps, one of a shard at least, and else about `rows` rows; None while nothing is whole.
 
         Those wait longest come first.
@@ -118,7 +114,7 @@ class Lanes:
         left = rows
         for shard in sorted(self._shards, key=self._waiting_since):
             rollups, transitions = (self._lanes[Lane(stream, shard)] for stream in (Stream.ROLLUPS, Stream.TRANSITIONS))
-            steps, moves = self._whole(shard, left, now) if left > 0 else (0, 0)
+            steps, moves = self._whole(shard, left) if left > 0 else (0, 0)
             left -= sum(record.size for record in islice(rollups.records, steps)) + moves
             taken = {Stream.ROLLUPS: rollups.first(steps), Stream.TRANSITIONS: transitions.first(moves)}
             for stream in SINGLE:
@@ -134,11 +130,10 @@ class Lanes:
     def _waiting_since(self, shard: int) -> float:
         return min(pending.oldest_at for lane, pending in self._lanes.items() if lane.partition == shard)
 
-    def _whole(self, shard: int, rows: int, now: float) -> tuple[int, int]:
+    def _whole(self, shard: int, rows: int) -> tuple[int, int]:
         """How many of a shard's pending rollups and transitions are whole steps; one step at least, if it is, else up to `rows` rows."""
         lane = Lane(Stream.TRANSITIONS, shard)
         rollups, transitions = self._lanes[Lane(Stream.ROLLUPS, shard)], self._lanes[lane]
-        settled = now - max(rollups.newest_at, transitions.newest_at) >= self._linger
         moves = _Moves(transitions)
         moves.go_to(rollups.stored.version)
         taken, size = (0, moves.count), 0
@@ -148,7 +143,7 @@ class Lanes:
                 continue
             moves.go_to(record.version)
             found = moves.of(record.version)
-            state = step_state(record.transitions, found, passed=transitions.read.version > record.version, settled=settled)
+            state = step_state(record.transitions, found, passed=transitions.read.version > record.version)
             if state is Step.WAITING or (taken[0] and size + moves.count > rows):
                 break
             if state is Step.LOST:

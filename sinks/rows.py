@@ -16,7 +16,7 @@ from schemas.spend import Spend
 from schemas.times import from_datetime, from_rfc3339
 from schemas.transition import Transition
 from sinks.decision import Stream
-from sinks.tables import NEW_USERS, ORDERS, PROMOTIONS, SPEND, STEPS, TOUCH_MINUTES, TRANSITIONS
+from sinks.tables import JUNK_MINUTES, NEW_USERS, ORDERS, PROMOTIONS, SPEND, STEPS, TOUCH_MINUTES, TRANSITIONS
 
 Row = tuple[Any, ...]
 
@@ -34,8 +34,8 @@ class Record(msgspec.Struct, gc=False):
     rows: dict[str, list[Row]]
     size: int
     """how many rows"""
-    transitions: int | None = None
-    """of the record that ends a step: how many transitions the step has, None if it does not tell"""
+    transitions: int = 0
+    """of the record that ends a step: how many transitions the step has"""
 
 
 class BadRecord(ValueError):
@@ -78,10 +78,12 @@ class Decoder:
             rows[NEW_USERS.name] = [(n.minute, n.brand, n.users) for n in rollup.new_users]
         if rollup.orders:
             rows[ORDERS.name] = [_order_row(rollup, order) for order in rollup.orders]
+        if rollup.junk_touches:
+            rows[JUNK_MINUTES.name] = [(j.minute, j.brand, j.type, j.channel or "", j.records) for j in rollup.junk_touches]
         if rollup.last:
             rows[STEPS.name] = [_step_row(rollup)]
         size = sum(len(of_table) for of_table in rows.values())
-        return Record(offset, rollup.version, rollup.index, rollup.last, rows, size, rollup.transitions if rollup.last else None)
+        return Record(offset, rollup.version, rollup.index, rollup.last, rows, size, rollup.transitions)
 
     def _of_transition(self, partition: int, offset: int, value: bytes) -> Record:
         transition = self._transition.decode(value)
@@ -150,6 +152,7 @@ def _step_row(rollup: Rollup) -> Row:
         rollup.offsets,
         rollup.applied,
         rollup.duplicates,
+        rollup.junk,
         rollup.late,
         rollup.dead_letters,
         rollup.forwarded,

@@ -138,7 +138,7 @@ class _Loop:
             self._reader.close()
 
     def _lanes_from(self, marks: dict[Lane, Mark]) -> Lanes:
-        return Lanes(dict.fromkeys(self._all, Mark()) | marks, self._config.linger, self._lost)
+        return Lanes(dict.fromkeys(self._all, Mark()) | marks, self._lost)
 
     def _migrate(self) -> None:
         for migration in migrate(self._config.clickhouse, self._ladder, self._config.partitions):
@@ -166,7 +166,7 @@ class _Loop:
         aged = oldest is not None and now - max(oldest, self._stored_at) >= self._config.linger
         if not aged and size < max(rows, self._try_at):
             return None
-        plan = self._lanes.plan(self._block + 1, rows, now)
+        plan = self._lanes.plan(self._block + 1, rows)
         if plan is not None and (aged or plan.rows >= rows // 2):
             self._try_at = 0
             return plan

@@ -88,6 +88,12 @@ ORDERS = Table(
     ),
 )
 
+JUNK_MINUTES = Table(
+    "junk_minutes",
+    "junk_minutes",
+    (("minute", _TIME), ("brand", _LABEL), ("type", _LABEL), ("channel", _LABEL), ("records", "UInt64")),
+)
+
 STEPS = Table(
     "steps",
     "steps",
@@ -101,11 +107,12 @@ STEPS = Table(
         ("offsets", "Map(String, Int64)"),
         ("applied", "UInt64"),
         ("duplicates", "UInt64"),
+        ("junk", "UInt64"),
         ("late", "UInt64"),
         ("dead_letters", "Map(String, UInt64)"),
         ("forwarded", "UInt64"),
         ("ticks", "UInt64"),
-        ("transitions", "Nullable(UInt64)"),
+        ("transitions", "UInt64"),
     ),
 )
 
@@ -223,6 +230,7 @@ TABLES: tuple[Table, ...] = (
     ORDERS,
     ORDER_MINUTES,
     SALES_MINUTES,
+    JUNK_MINUTES,
     SPEND,
     PROMOTIONS,
     STEPS,

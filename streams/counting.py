@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import xxhash
 
-from schemas.rollup import MAX_BYTES, NewUsers, OrderRow, Rollup, TouchCount
+from schemas.rollup import MAX_BYTES, JunkCount, NewUsers, OrderRow, Rollup, TouchCount
 from schemas.times import MINUTE_MS
 from schemas.touchpoint import KINDS, Touchpoint
 from streams.meta import Meta
@@ -25,6 +25,8 @@ class Counts:
         self.touches: dict[_TouchKey, tuple[list[int], set[int]]] = {}
         self.new_users: Counter[tuple[int, str]] = Counter()
         self.orders: list[OrderRow] = []
+        self.junk: Counter[tuple[int, str, str, str | None]] = Counter()
+        """by minute, brand, type and channel"""
         self.duplicates: Counter[str] = Counter()
         self.late: Counter[str] = Counter()
         self.forwarded: Counter[str] = Counter()
@@ -78,6 +80,7 @@ class Counts:
             touches=touches,
             new_users=new_users,
             orders=self.orders,
+            junk_touches=[JunkCount(*key, records) for key, records in self.junk.items()],
             offsets={kind.topic: meta.offsets[i] for i, kind in enumerate(KINDS)},
             **totals,
         )
@@ -91,7 +94,7 @@ def _split(whole: Rollup) -> list[bytes]:
     """Rows are dealt out by their own encoded size; a single row is always far below the bound."""
     parts: list[Rollup] = []
     room = 0
-    for name in ("touches", "new_users", "orders"):
+    for name in ROWS:
         for row in getattr(whole, name):
             size = len(_encode(row)) + 1
             if room < size:
@@ -100,9 +103,7 @@ def _split(whole: Rollup) -> list[bytes]:
                         whole,
                         index=len(parts),
                         last=False,
-                        touches=[],
-                        new_users=[],
-                        orders=[],
+                        **{rows: [] for rows in ROWS},
                         **dict.fromkeys(TOTALS, 0),
                         dead_letters={},
                     )
@@ -115,4 +116,5 @@ def _split(whole: Rollup) -> list[bytes]:
     return [_encode(part) for part in parts]
 
 
-TOTALS = ("applied", "duplicates", "late", "forwarded", "ticks", "transitions")
+ROWS = ("touches", "new_users", "orders", "junk_touches")
+TOTALS = ("applied", "duplicates", "junk", "late", "forwarded", "ticks", "transitions")

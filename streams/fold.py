@@ -16,7 +16,7 @@ from schemas.deadletter import DeadLetterHeaders, InvalidRecord, Reason
 from schemas.partition import partition_of
 from schemas.rollup import OrderRow, TouchPlace
 from schemas.times import MINUTE_MS, to_rfc3339
-from schemas.touchpoint import KINDS, Membership, Order, Tick, Touchpoint
+from schemas.touchpoint import KINDS, Kind, Membership, Order, Tick, Touchpoint
 from schemas.transition import Cause, FirstTouch, Touch, Transition, TransitionKind
 from streams.counting import Counts
 from streams.evidence import add_purchase, add_refund, add_touch, change_relation, find_order, note_touch
@@ -27,10 +27,26 @@ from streams.meta import Meta
 from streams.outbox import FORWARDED_HEADER, Entry, Forward, Letter, letter_of, portable
 from streams.predicate import lapse_of, layer_at
 from streams.replayed import own_place, replay_mark
-from streams.state import RING_BYTES, OrderEntry, State, decode_state, encode_state, event_hash, in_ring, new_state, with_entry
+from streams.state import (
+    PACE_BITS,
+    PACE_MASK,
+    RING_BYTES,
+    OrderEntry,
+    State,
+    decode_state,
+    encode_state,
+    event_hash,
+    in_ring,
+    new_state,
+    pace_floor,
+    with_entry,
+)
 
 LATE_MS = 600_000
 """A touchpoint more than this behind the watermark is late."""
+
+PACED = KINDS.index(Kind.INTERACTION) + 1
+"""The topics before this index, exposure and interaction, are those of which a user may send no more than so much a minute."""
 
 _encode_json = msgspec.json.Encoder().encode
 
@@ -145,7 +161,22 @@ class Fold:
             self.advance(at)
             watermark = meta.watermark
             assert watermark is not None
-        # 3. Duplicates change nothing else.
+        # 3. The pace. It is told by this log alone, in its own order: what is a duplicate depends on how the logs were merged, and what
+        # is junk must not. (`pace_floor` without the call.)
+        brand = self._rules.brands[touchpoint.brand]
+        if topic < PACED and state is not None:
+            pace = state.interactions if topic else state.exposures
+            floor = at // MINUTE_MS - state.base // MINUTE_MS << PACE_BITS
+            if pace is None or pace < floor:
+                pace = floor
+            elif pace & PACE_MASK >= brand.junk_above:
+                self.counts.junk[at - at % MINUTE_MS, touchpoint.brand, touchpoint.type, touchpoint.channel] += 1
+                return
+            if topic:
+                state.interactions = pace + 1
+            else:
+                state.exposures = pace + 1
+        # 4. Duplicates change nothing else.
         rule = self._rules.types[touchpoint.type]
         digest = event_hash(touchpoint.event_id.encode())
         entry = digest[:RING_BYTES]
@@ -156,18 +187,19 @@ class Fold:
             bought = rule.effect is Effect.PURCHASE and order is not None and order.paid is not None
             if bought or (entry in state.ring and in_ring(state.ring, entry)):
                 self.counts.duplicates[touchpoint.type] += 1
+                if topic < PACED:
+                    self.changed[key] = state
                 return
-        # 4. The clock.
-        brand = self._rules.brands[touchpoint.brand]
+        # 5. The clock.
         turn = brand.calendar.last_turn(watermark)
         to = at if at > turn else turn  # noqa: FURB136 - a call less
         if state is None:
-            state = self._newcomer(key, brand, to)
+            state = self._newcomer(key, brand, to, topic, at)
         elif (clock := to - state.base) > state.clock:
             if state.layer and brand.until[state.layer](state) <= clock:
                 self._decay(state, brand, touchpoint.user_id, clock)
             state.clock = clock
-        # 5. The evidence, and where it leads.
+        # 6. The evidence, and where it leads.
         before = state.layer
         self.counts.touch(touchpoint, at, self._rules.layers[before])
         late = at < watermark - LATE_MS
@@ -179,8 +211,12 @@ class Fold:
         if after != before:
             self._move_to(after, state, rule, brand, touchpoint, at - state.base, offset, late=late)
 
-    def _newcomer(self, key: str, brand: Brand, clock: int) -> State:
+    def _newcomer(self, key: str, brand: Brand, clock: int, topic: int, at: int) -> State:
         state = self.states[key] = new_state(clock, len(self._rules.slots))
+        if topic == 0:
+            state.exposures = pace_floor(at, clock) + 1
+        elif topic < PACED:
+            state.interactions = pace_floor(at, clock) + 1
         self.newcomers.append(key)
         self._users(brand.name)[0] += 1
         self.counts.new_users[clock - clock % MINUTE_MS, brand.name] += 1
@@ -445,6 +481,7 @@ class Fold:
         return {
             "applied": sum(counts.applied().values()),
             "duplicates": counts.duplicates.total(),
+            "junk": counts.junk.total(),
             "late": counts.late.total(),
             "dead_letters": dict(self.reasons),
             "forwarded": counts.forwarded.total(),

@@ -49,6 +49,7 @@ class Brand:
         """the brand inside Redis keys, where a colon ends it"""
         self.calendar = calendar
         self.currency = ladder.currency_of(name)
+        self.junk_above = ladder.junk_above_of(name)
         slots = list(ladder.evidence)
         self.needs: tuple[tuple[Need, ...], ...] = tuple(
             tuple(
@@ -108,6 +109,8 @@ class Rules:
         self.layers = layers or tuple(layer.id for layer in ladder.layers)
         self.slots = tuple(ladder.evidence)
         self.types = {name: _rule(ladder, name, kind) for name, kind in CATALOGUE.items()}
+        self.channels = frozenset(ladder.channels).union(*(override.channels for override in ladder.brands.values()))
+        """all that the ladder names: a producer can invent more"""
         self._calendars: dict[tuple[str, str], Calendar] = {}
         self.brands = Brands(self._new_brand)
         for name in ("", *ladder.brands):

@@ -13,8 +13,11 @@ STEPS = Counter("rflow_steps", "Steps applied to Redis.", ["shard"])
 STEP_CONFLICTS = Counter("rflow_step_conflicts", "Steps thrown away because someone else had moved the shard.", ["shard"])
 STEP_UNKNOWN = Counter("rflow_step_replies_lost", "Steps whose reply was lost, settled by reading meta.", ["shard"])
 EVENTS = Counter(
-    "rflow_events", "Records taken, by type and outcome (applied, duplicate, late, dead_letter, forwarded, tick).", ["type", "outcome"]
+    "rflow_events",
+    "Records taken, by type and outcome (applied, duplicate, junk, late, dead_letter, forwarded, tick).",
+    ["type", "outcome"],
 )
+JUNK = Counter("rflow_junk", "Records beyond what their user may have in a minute, by channel (other: one not in the ladder).", ["channel"])
 STEP_SECONDS = Histogram(
     "rflow_step_seconds",
     "Seconds a step spent in each phase (fetch, decode, read, fold, apply, publish).",

@@ -11,6 +11,7 @@ What the rules leave open is decided here so:
 - A record whose event id has left the ring is taken: it moves the clock and enters the ring, though retold unchanged it
   brings no new evidence.
 - An event id is known per user: two users may share one.
+- What is junk is found before what is a duplicate: a record told again uses up its user's minute like any other.
 - A decay that ends several layers at one instant is one transition; its cause is that of the layer the user stood on.
 - Evidence from only some membership types is an active relation whose latest change is of such a type; leaves always end.
 - Figures count each purchase and refund when it is taken; that an order's bound later drops it does not uncount it.
@@ -26,7 +27,7 @@ from msgspec import Struct
 
 from schemas.ladder import Condition, Ladder
 from schemas.times import DAY_MS, MINUTE_MS
-from schemas.touchpoint import PURCHASE, Order, Tick, Touchpoint
+from schemas.touchpoint import CATALOGUE, PURCHASE, Kind, Order, Tick, Touchpoint
 from streams.plain_evidence import PlainEvidence, millis
 from streams.plain_turns import last_turn
 
@@ -46,6 +47,7 @@ class Outcome(StrEnum):
 
     APPLIED = "applied"
     DUPLICATE = "duplicate"
+    JUNK = "junk"
     TICK = "tick"
 
 
@@ -82,6 +84,13 @@ class PlainFigures(Struct):
     refunds: int = 0
 
 
+class PlainPace(Struct):
+    """A user's records of one topic since its latest minute began; records of earlier minutes that came since then count too."""
+
+    minute: int
+    records: int = 0
+
+
 class PlainUser:
     """One user: `layer` is the index of the layer at `clock`, `seq` the number of transitions so far, `moved_at` the latest's time."""
 
@@ -107,6 +116,7 @@ class PlainFold:
         self.ladder = ladder
         self.watermark = watermark
         self.users: dict[UserKey, PlainUser] = {}
+        self.paces: dict[tuple[UserKey, Kind], PlainPace] = {}
         self._figures: dict[str, PlainFigures] = {}
         self._buyers: set[UserKey] = set()
         self._conditions: dict[str, tuple[tuple[Condition, ...], ...]] = {}
@@ -121,22 +131,26 @@ class PlainFold:
         if isinstance(record, Tick):
             return Outcome.TICK, []
 
-        # 2. A duplicate changes nothing else.
+        # 2. What is more than the user may have in a minute changes nothing else.
         key = record.brand, record.user_id
+        if self._is_junk(key, CATALOGUE[record.type], at):
+            return Outcome.JUNK, []
+
+        # 3. Nor does a duplicate.
         user = self.users.get(key)
         if user is not None and user.has_taken(record):
             return Outcome.DUPLICATE, []
 
-        # 3. The clock moves, and what lapses until then decays.
+        # 4. The clock moves, and what lapses until then decays.
         now = max(at, last_turn(*self.ladder.calendar(record.brand), watermark))
         if user is None:
             user = self.users[key] = PlainUser(PlainEvidence(self.ladder.evidence, self._most), now)
         transitions = self._move_clock(key, user, now)
 
-        # 4. The evidence is added.
+        # 5. The evidence is added.
         self._take(key, user, record)
 
-        # 5. The user is evaluated at the clock.
+        # 6. The user is evaluated at the clock.
         layer = self._layer(record.brand, user.evidence, user.clock)
         if layer != user.layer:
             transition = self._transition(
@@ -178,6 +192,17 @@ class PlainFold:
             gmv=sum(f.gmv for f in every),
             refunds=sum(f.refunds for f in every),
         )
+
+    def _is_junk(self, key: UserKey, kind: Kind, at: int) -> bool:
+        """Whether this exposure or interaction is one too many in its user's latest minute of that topic; a late one counts there too."""
+        if kind not in (Kind.EXPOSURE, Kind.INTERACTION):
+            return False
+        minute = at // MINUTE_MS
+        pace = self.paces.setdefault((key, kind), PlainPace(minute))
+        if minute > pace.minute:
+            pace.minute, pace.records = minute, 0
+        pace.records += 1
+        return pace.records > self.ladder.junk_above_of(key[0])
 
     def _conditions_of(self, brand: str) -> tuple[tuple[Condition, ...], ...]:
         if brand not in self._conditions:

@@ -85,7 +85,7 @@ class Shard:
         self._stale = False
         self._news = asyncio.Event()
         self._closing = False
-        self._metrics = ShardMetrics(number)
+        self._metrics = ShardMetrics(number, rules.channels)
         self._durability = Durability(store, number, config.replicas, config.replica_timeout)
 
     # --- taking the shard ---------------------------------------------------------------------------------------------------------

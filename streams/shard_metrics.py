@@ -10,9 +10,11 @@ from streams.meta import Moving
 class ShardMetrics:
     """What a shard tells of itself; `remove` when it is let go."""
 
-    def __init__(self, number: int) -> None:
+    def __init__(self, number: int, channels: frozenset[str]) -> None:
+        """`channels` are those that junk is told by; all others together are `other`."""
         shard = str(number)
         self._shard = shard
+        self._channels = channels
         self.decode = metrics.STEP_SECONDS.labels("decode")
         self.conflicts = metrics.STEP_CONFLICTS.labels(shard)
         self.lost = metrics.STEP_UNKNOWN.labels(shard)
@@ -47,6 +49,9 @@ class ShardMetrics:
             metrics.REPLAYS.labels(outcome).inc(n)
         for flow, n in fold.flows.items():
             metrics.TRANSITIONS.labels(*flow).inc(n)
+        for (_, _, type_, channel), n in counts.junk.items():
+            metrics.EVENTS.labels(type_, "junk").inc(n)
+            metrics.JUNK.labels(channel if channel in self._channels else "other").inc(n)
         for what, n in counts.dropped.items():
             metrics.DROPPED_EVIDENCE.labels(what).inc(n)
 

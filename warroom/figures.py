@@ -105,12 +105,23 @@ class Orders(Struct, frozen=True, kw_only=True):
     refunds: int
 
 
+class Junk(Struct, frozen=True, kw_only=True):
+    """Records of a channel and type beyond what one user may have in a minute, beside those applied; `share` of both together."""
+
+    channel: str
+    type: str
+    touchpoints: int
+    junk: int
+    share: float
+
+
 class StepSums(Struct, frozen=True, kw_only=True):
     """Sums over all steps of all shards, of input records of every brand."""
 
     steps: int
     applied: int
     duplicates: int
+    junk: int
     late: int
     dead_letters: int
     forwarded: int

@@ -66,9 +66,24 @@ WHERE {_OF_BRAND}
 """
 
 STEPS = """
-SELECT count() AS steps, sum(applied) AS applied, sum(duplicates) AS duplicates, sum(late) AS late,
+SELECT count() AS steps, sum(applied) AS applied, sum(duplicates) AS duplicates, sum(junk) AS junk, sum(late) AS late,
     sum(arraySum(mapValues(dead_letters))) AS dead_letters, sum(forwarded) AS forwarded, sum(ticks) AS ticks
 FROM steps
+"""
+
+JUNK = f"""
+SELECT channel, type, sum(applied) AS touchpoints, sum(refused) AS junk, junk / (touchpoints + junk) AS share
+FROM
+(
+    SELECT toString(channel) AS channel, toString(type) AS type, touchpoints AS applied, 0 AS refused FROM touch_minutes
+    WHERE {_OF_BRAND} AND minute >= {{start:DateTime64(3, 'UTC')}} AND minute < {{end:DateTime64(3, 'UTC')}}
+    UNION ALL
+    SELECT toString(channel) AS channel, toString(type) AS type, 0 AS applied, records AS refused FROM junk_minutes
+    WHERE {_OF_BRAND} AND minute >= {{start:DateTime64(3, 'UTC')}} AND minute < {{end:DateTime64(3, 'UTC')}}
+)
+GROUP BY channel, type
+HAVING junk > 0
+ORDER BY junk DESC, channel, type
 """
 
 DEAD_LETTERS = """
@@ -158,12 +173,12 @@ TRANSITIONS_AGAINST_STEPS = """
 SELECT shard, sum(told) AS expected, sum(stored) AS found
 FROM
 (
-    SELECT shard, sum(transitions) AS told, 0 AS stored, count() - count(transitions) AS untold FROM steps GROUP BY shard
+    SELECT shard, sum(transitions) AS told, 0 AS stored FROM steps GROUP BY shard
     UNION ALL
-    SELECT shard, 0 AS told, count() AS stored, 0 AS untold FROM transitions GROUP BY shard
+    SELECT shard, 0 AS told, count() AS stored FROM transitions GROUP BY shard
 )
 GROUP BY shard
-HAVING sum(untold) = 0 AND expected != found
+HAVING expected != found
 ORDER BY shard
 """
 

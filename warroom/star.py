@@ -19,6 +19,7 @@ from warroom.figures import (
     Activating,
     By,
     Census,
+    Junk,
     LedgerLine,
     Move,
     Orders,
@@ -29,6 +30,8 @@ from warroom.figures import (
     Triangulating,
     Violation,
 )
+
+_EVER = (0, 9_999_999_960_000)
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -92,6 +95,10 @@ class Star:
     def steps(self) -> StepSums:
         """Sums over all steps."""
         return self._structs(StepSums, queries.STEPS, {})[0]
+
+    def junk(self, brand: str | None = None, start: int = _EVER[0], end: int = _EVER[1]) -> list[Junk]:
+        """What was junk from `start` to before `end` (whole minutes), by channel and type, most first; none where there was none."""
+        return self._structs(Junk, queries.JUNK, _period(brand or "", start, end))
 
     def dead_letters(self) -> dict[str, int]:
         """Records of every brand that could not be processed, by reason."""

@@ -33,7 +33,7 @@ from schemas.times import DAY_MS, MINUTE_MS, to_rfc3339
 from streams.labels import Labels
 from streams.ladder import Rules
 from warroom.evidence import Evidence, evidence_of
-from warroom.figures import Activating, By, Returning, Scaling, Triangulating
+from warroom.figures import Activating, By, Junk, Returning, Scaling, Triangulating
 from warroom.star import Star
 from warroom.states import require_ladder
 
@@ -61,7 +61,8 @@ def star(
     if as_json:
         with Star(clickhouse_of(settings)) as reader:
             bounds = (brand, *_minutes(begin, until), by)
-            print_json({name: msgspec.to_builtins(getattr(reader, name)(*bounds)) for name in _TABLES})
+            found = {name: msgspec.to_builtins(getattr(reader, name)(*bounds)) for name in _TABLES}
+            print_json({**found, "junk": msgspec.to_builtins(reader.junk(*bounds[:3]))})
         return
     for made in star_tables(settings, brand, begin, until, by):
         out.print(made)
@@ -88,6 +89,7 @@ def star_tables(
         triangulating = reader.triangulating(brand, start, end, by)
         activating = reader.activating(brand, start, end, by)
         returning = reader.returning(brand, start, end, by)
+        junk = reader.junk(brand, start, end)
     split = [] if by is By.ALL else [by.value]
     return [
         _scaling(scaling, split, span),
@@ -95,6 +97,7 @@ def star_tables(
         _activating(activating, split),
         _sold(returning, split, currency),
         _bought_again(returning, split, currency),
+        *([_junk(junk)] if junk else []),
     ]
 
 
@@ -176,6 +179,14 @@ def _bought_again(rows: list[Returning], split: list[str], currency: str) -> Tab
             for r in rows
             if not split or r.orders
         ],
+    )
+
+
+def _junk(rows: list[Junk]) -> Table:
+    return table(
+        "Junk: beyond what one user may have in a minute, not folded",
+        ["channel", "type", "applied", "junk", "of both"],
+        [[r.channel or "–", r.type, r.touchpoints, r.junk, percent(r.share)] for r in rows],
     )
 
 

@@ -16,6 +16,7 @@ def print_outcome(source: Source, outcome: Outcome) -> None:
         ["touchpoints", f["events"]],
         ["applied", f["applied"]],
         ["duplicates", f["duplicates"]],
+        ["junk", f["junk"]],
         ["dead letters", sum(f["dead_letters"].values())],
         ["transitions", f["transitions"]],
         ["orders", f["orders"]],

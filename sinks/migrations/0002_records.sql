@@ -91,11 +91,12 @@ CREATE TABLE IF NOT EXISTS {database}.steps
     offsets Map(LowCardinality(String), Int64) COMMENT 'applied offset by input topic, -1 for none',
     applied UInt64,
     duplicates UInt64,
+    junk UInt64,
     late UInt64,
     dead_letters Map(LowCardinality(String), UInt64) COMMENT 'by reason',
     forwarded UInt64,
     ticks UInt64,
-    transitions Nullable(UInt64) COMMENT 'how many the step has, NULL if it did not tell'
+    transitions UInt64 COMMENT 'how many the step has'
 )
 ENGINE = MergeTree
 ORDER BY (shard, version)

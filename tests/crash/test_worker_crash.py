@@ -111,9 +111,11 @@ class Ended:
                 users.setdefault(key, set()).update(touch.users)
             for new in rollup.new_users:
                 counts["new", new.minute, new.brand] += new.users
+            for junk in rollup.junk_touches:
+                counts["junk", junk.minute, junk.brand, junk.type, junk.channel] += junk.records
             for reason, n in rollup.dead_letters.items():
                 counts["letter", reason] += n
-            for name in ("applied", "duplicates", "late", "forwarded", "ticks"):
+            for name in ("applied", "duplicates", "junk", "late", "forwarded", "ticks"):
                 counts[name] += getattr(rollup, name)
             orders += [msgspec.json.encode(row) for row in rollup.orders]
         return {"counts": counts, "users": users, "orders": sorted(orders)}

@@ -25,6 +25,7 @@ class Case:
     title: str
     events: list[Event]
     duplicates: int
+    junk: int
     money: PlainFigures
     expected: dict[str, Expected]
 
@@ -50,6 +51,7 @@ def _case(file: str, values: dict[str, str]) -> Case:
             title=title,
             events=parse_events(values.pop("events")),
             duplicates=int(values.pop("duplicates", 0)),
+            junk=int(values.pop("junk", 0)),
             money=parse_money(values.pop("money", None)),
             expected={ladder: parse_expected(text) for ladder, text in values.items()},
         )

@@ -68,9 +68,12 @@ class MemoryShard:
         labels = Labels(self.labels)
         fold = self._fold(labels, keys)
         for record, key in zip(records, keys, strict=True):
-            before = fold.counts.duplicates.total()
+            duplicates, junk = fold.counts.duplicates.total(), fold.counts.junk.total()
             fold.take(record, key)
-            is_duplicate = fold.counts.duplicates.total() > before
+            if fold.counts.junk.total() > junk:
+                self.outcomes.append(Outcome.JUNK)
+                continue
+            is_duplicate = fold.counts.duplicates.total() > duplicates
             self.outcomes.append(Outcome.TICK if not key else Outcome.DUPLICATE if is_duplicate else Outcome.APPLIED)
         self._finish(fold, labels)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import msgspec
 import xxhash
 
-from schemas.rollup import NewUsers, OrderRow, Rollup, TouchCount, TouchPlace
+from schemas.rollup import JunkCount, NewUsers, OrderRow, Rollup, TouchCount, TouchPlace
 from schemas.times import DAY_MS, MINUTE_MS, to_rfc3339
 from schemas.transition import Cause, FirstTouch, Touch, Transition, TransitionKind
 
@@ -34,7 +34,7 @@ class _User:
 
 
 class Shard:
-    """Tells the steps of one shard; the same seed tells the same story. `counts` says whether rollups tell of their transitions."""
+    """Tells the steps of one shard; the same seed tells the same story."""
 
     def __init__(self, shard: int, seed: int = 1, brand: str = "acme") -> None:
         self._shard = shard
@@ -54,6 +54,7 @@ class Shard:
         touches: list[TouchCount] = []
         new_users: list[NewUsers] = []
         orders: list[OrderRow] = []
+        junk: list[JunkCount] = []
         for _ in range(self._random.randint(0, events)):
             self._now += self._random.randint(0, 90_000)
             minute = self._now - self._now % MINUTE_MS
@@ -64,12 +65,14 @@ class Shard:
             channel = self._random.choice(CHANNELS)
             before = LAYERS[user.layer]
             touches.append(TouchCount(minute, self._brand, "ad_click", channel, None, "s1", before, 1, [user_hash(user.id)]))
+            if self._random.random() < 0.2:
+                junk.append(JunkCount(minute, self._brand, "ad_click", channel, self._random.randint(1, 900)))
             if self._random.random() < 0.3:
                 orders.append(self._order(user, before, channel))
             to = self._random.randrange(len(LAYERS))
             if to != user.layer:
                 entry.transitions.append(self._transition(user, to, len(entry.transitions), channel))
-        entry.rollups = self._rollups(parts, touches, new_users, orders, len(entry.transitions))
+        entry.rollups = self._rollups(parts, touches, new_users, orders, junk, len(entry.transitions))
         return entry
 
     def _someone(self) -> _User:
@@ -124,7 +127,9 @@ class Shard:
         user.layer = to
         return msgspec.json.encode(transition)
 
-    def _rollups(self, parts: int, touches: list[TouchCount], new_users: list[NewUsers], orders: list[OrderRow], moves: int) -> list[bytes]:
+    def _rollups(
+        self, parts: int, touches: list[TouchCount], new_users: list[NewUsers], orders: list[OrderRow], junk: list[JunkCount], moves: int
+    ) -> list[bytes]:
         told = []
         for index in range(parts):
             last = index == parts - 1
@@ -140,9 +145,11 @@ class Shard:
                 touches=touches[index::parts],
                 new_users=new_users if last else [],
                 orders=orders[index::parts],
+                junk_touches=junk[index::parts],
                 offsets={"touchpoints.exposure": -1, "touchpoints.interaction": self._version},
                 applied=len(touches) if last else 0,
                 duplicates=1 if last else 0,
+                junk=sum(row.records for row in junk) if last else 0,
                 late=0,
                 dead_letters={},
                 forwarded=0,

@@ -22,7 +22,8 @@ TOPICS = ("transitions", "rollups", "spend", "promotions")
 TABLES = {
     "transitions": "shard, version, index, brand, user_id, seq, from_layer, to_layer, kind, effective_at, channel, first_touch_at",
     "orders": "shard, version, event_id, brand, user_id, order_id, occurred_at, amount, layer_before, first_seen, first_channel, channel",
-    "steps": "shard, version, ladder, detected_at, watermark, swept_to, toString(offsets), applied, duplicates, toString(dead_letters)",
+    "steps": "shard, version, ladder, detected_at, watermark, swept_to, toString(offsets), applied, duplicates,"
+    " junk, transitions, toString(dead_letters)",
 }
 SUMS = {
     "new_users": "SELECT brand, minute, sum(users) FROM new_users GROUP BY ALL",
@@ -37,6 +38,7 @@ SUMS = {
     "sales_minutes": "SELECT brand, minute, layer_before, channel, store_id, sum(orders), sum(gmv), sum(refunded),"
     " uniqMerge(buyers) FROM sales_minutes GROUP BY ALL",
     "promotions": "SELECT promotion_id, version, brand, changed_by, reason, effective_from, target_gmv, record FROM promotions FINAL",
+    "junk_minutes": "SELECT brand, minute, type, channel, sum(records) FROM junk_minutes GROUP BY ALL",
     "shards": "SELECT shard, max(version), max(watermark), max(swept_to) FROM shards GROUP BY shard",
     "spend": "SELECT spend_id, brand, day, begins_at, channel, campaign_id, amount FROM spend FINAL",
 }

@@ -47,6 +47,23 @@ def simulated(events: int, **given: Any) -> list[bytes]:
     return list(PromotionDay(SimulatorConfig(LADDER, events=events, **{"users": events // 8, "seed": 11, **given})).lines())
 
 
+def with_flood(lines: list[bytes]) -> list[bytes]:
+    """The lines, and at the time of the middle one, all in its minute, a thousand likes of one user and 650 views of another."""
+    middle, at = next((i, at) for i in range(len(lines) // 2, len(lines)) if (at := time_of(lines[i])) is not None)
+    flood = [touchpoint(n, at, "like", "bot", channel="douyin") for n in range(1000)]
+    flood += [touchpoint(n, at, "content_view", "crawler") for n in range(650)]
+    return [*lines[:middle], *flood, *lines[middle:]]
+
+
+def time_of(line: bytes) -> int | None:
+    """A line's time, None if it is not told in milliseconds."""
+    try:
+        at = orjson.loads(line)["occurred_at"]
+    except (ValueError, KeyError, TypeError):
+        return None
+    return at if isinstance(at, int) and not isinstance(at, bool) else None
+
+
 @dataclass
 class Expected:
     """What the plain fold makes of a file."""
@@ -59,7 +76,7 @@ class Expected:
     def of(cls, lines: Sequence[bytes], brand: str | None = None) -> Expected:
         """The lines in their own order; at equal times as topics go, which only matters for flows."""
         judge = Validator(LADDER, lambda: time.time_ns() // 1_000_000)
-        fold, letters, flows, duplicates = PlainFold(LADDER), Counter[str](), Counter[str](), 0
+        fold, letters, flows, outcomes = PlainFold(LADDER), Counter[str](), Counter[str](), Counter[Outcome]()
         records: list[tuple[int, int, Touchpoint]] = []
         last = 0
         for line in lines:
@@ -75,7 +92,7 @@ class Expected:
                 records.append((last, KINDS.index(kind), record))
         for _, _, record in sorted(records, key=lambda r: r[:2]):
             outcome, transitions = fold.apply(record)
-            duplicates += outcome is Outcome.DUPLICATE
+            outcomes[outcome] += 1
             flows.update(f"{t.from_}>{t.to}" for t in transitions)
         flows.update(f"{t.from_}>{t.to}" for t in fold.sweep())
         layers = dict.fromkeys((layer.id for layer in LADDER.layers), 0)
@@ -85,6 +102,7 @@ class Expected:
         return cls(
             {
                 "events": len(lines),
+                "junk": outcomes[Outcome.JUNK],
                 "dead_letters": dict(letters),
                 "layers": layers,
                 "orders": money.purchases,
@@ -92,7 +110,7 @@ class Expected:
                 "gmv": money.gmv,
                 "refunds": money.refunds,
             },
-            duplicates,
+            outcomes[Outcome.DUPLICATE],
             dict(flows),
         )
 
@@ -101,7 +119,7 @@ class Expected:
         assert {name: found[name] for name in self.figures} == self.figures
         assert found["checks"]
         assert all(found["checks"].values()), found["checks"]
-        assert found["applied"] == found["events"] - found["duplicates"] - sum(found["dead_letters"].values())
+        assert found["applied"] == found["events"] - found["duplicates"] - found["junk"] - sum(found["dead_letters"].values())
         if in_order:
             assert found["duplicates"] == self.duplicates
             assert found["flows"] == self.flows
@@ -173,8 +191,9 @@ def test_a_file_in_order_gives_the_plain_folds_figures_flows_included(rflow: Cal
 def test_late_broken_repeated_lines_and_double_orders_leave_the_final_figures_as_they_are(
     rflow: Callable[..., Command], tmp_path: Path
 ) -> None:
-    lines = simulated(12_000, late=0.05, broken=0.02, retries=0.03, double_orders=0.05, text_times=0.1)
+    lines = with_flood(simulated(12_000, late=0.05, broken=0.02, retries=0.03, double_orders=0.05, text_times=0.1))
     expected = Expected.of(lines)
+    assert expected.figures["junk"] == 450
     assert len(expected.figures["dead_letters"]) >= 5
     Expected.of(lines).assert_holds(figures_of(rflow("replay", written(tmp_path, lines), "--json")), in_order=False)
 
@@ -231,7 +250,7 @@ def test_one_brand_leaves_the_others_out(rflow: Callable[..., Command], tmp_path
 
 
 def test_a_worker_killed_half_way_changes_no_figure(rflow: Callable[..., Command], tmp_path: Path) -> None:
-    lines = simulated(30_000, **CLEAN)
+    lines = with_flood(simulated(30_000, **CLEAN))
     data = tmp_path / "data"
     command = rflow("replay", written(tmp_path, lines), "--json", "--workers", "2", "--data", data)
     settings = running(command, data)

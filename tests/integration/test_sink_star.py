@@ -19,14 +19,14 @@ from typing import Any
 import msgspec
 import pytest
 
-from schemas.rollup import NewUsers, OrderRow, Rollup, TouchCount
+from schemas.rollup import JunkCount, NewUsers, OrderRow, Rollup, TouchCount
 from schemas.times import DAY_MS, MINUTE_MS, to_rfc3339
 from schemas.transition import Cause, FirstTouch, Touch, Transition, TransitionKind
 from sinks.config import ClickHouse
 from tests.integration.sink_story import LAYERS, user_hash
 from tests.integration.sink_world import PARTITIONS, Log, config, query, run_until_stored
 from tests.servers import wait_until
-from warroom.figures import Activating, By, Returning, Scaling, Stored, Triangulating
+from warroom.figures import Activating, By, Junk, Returning, Scaling, Stored, Triangulating
 from warroom.star import Star
 
 FROM = 1_794_326_400_000
@@ -91,6 +91,12 @@ TOUCHES = [
     TouchCount(at(1), "acme", "ad_click", "douyin", None, None, "R0", 2, [user_hash("c"), user_hash("x")]),
     TouchCount(at(1), "acme", "ad_click", "douyin", None, None, "R0", 1, [user_hash("c")]),
 ]
+JUNK = [
+    JunkCount(at(1), "acme", "ad_click", "douyin", 6),
+    JunkCount(at(1), "acme", "ad_click", None, 1),
+    JunkCount(at(2), "acme", "like", "douyin", 2),
+    JunkCount(at(2), "zeta", "ad_click", "douyin", 1),
+]
 SPEND = [
     {"spend_id": "1", "day": "2026-11-11", "channel": "douyin", "amount": 150},
     {"spend_id": "2", "day": "2026-11-11", "channel": "tmall", "campaign_id": "c9", "amount": 100},
@@ -129,7 +135,7 @@ def transition(move: Move, index: int) -> bytes:
 
 
 def rollup(shard: int, version: int, swept_to: int | None, **rows: Any) -> bytes:
-    told: dict[str, Any] = {"touches": [], "new_users": [], "orders": [], **rows}
+    told: dict[str, Any] = {"touches": [], "new_users": [], "orders": [], "junk_touches": [], **rows}
     return msgspec.json.encode(
         Rollup(
             shard=shard,
@@ -143,6 +149,7 @@ def rollup(shard: int, version: int, swept_to: int | None, **rows: Any) -> bytes
             offsets={},
             applied=10,
             duplicates=2,
+            junk=sum(row.records for row in told["junk_touches"]),
             late=1,
             dead_letters={"future": 3, "empty": 1},
             forwarded=0,
@@ -159,7 +166,7 @@ def stored(mock_broker: str, clickhouse_url: str) -> tuple[ClickHouse, Log]:
     log = Log(mock_broker, "star.")
     for index, move in enumerate(MOVES):
         log.send("transitions", 0, transition(move, index))
-    log.send("rollups", 0, rollup(0, 1, TURN, new_users=NEW, orders=ORDERS, touches=TOUCHES))
+    log.send("rollups", 0, rollup(0, 1, TURN, new_users=NEW, orders=ORDERS, touches=TOUCHES, junk_touches=JUNK))
     for shard in range(1, PARTITIONS):
         log.send("rollups", shard, rollup(shard, 1, None if shard == 3 else TURN + DAY_MS))
     for spend in SPEND:
@@ -344,7 +351,7 @@ def test_the_sums_of_a_replay(star: Star) -> None:
     orders = star.orders("acme")
     assert (orders.orders, orders.buyers, orders.gmv, orders.refunds) == (4, 3, 1600, 50)
     steps = star.steps()
-    assert (steps.steps, steps.applied, steps.duplicates, steps.dead_letters, steps.ticks) == (4, 40, 8, 16, 20)
+    assert (steps.steps, steps.applied, steps.duplicates, steps.junk, steps.dead_letters, steps.ticks) == (4, 40, 8, 10, 16, 20)
     assert star.dead_letters() == {"empty": 4, "future": 12}
     assert star.stored()[1] == Stored(version=1, watermark=TO, swept_to=TURN + DAY_MS)
     assert star.stored()[3] == Stored(version=1, watermark=TO, swept_to=0)
@@ -352,6 +359,16 @@ def test_the_sums_of_a_replay(star: Star) -> None:
     assert star.stored_offsets()["spend", 1] == len(SPEND)
     assert [move.to_layer for move in star.history("acme", "c")] == ["R1", "R4", "R5"]
     assert star.ledger_balances() == star.ledger_balances("acme") == []
+
+
+def test_junk_is_told_by_channel_beside_what_was_applied(star: Star) -> None:
+    clicks = Junk(channel="douyin", type="ad_click", touchpoints=3, junk=6, share=6 / 9)
+    likes = Junk(channel="douyin", type="like", touchpoints=0, junk=2, share=1.0)
+    unlabelled = Junk(channel="", type="ad_click", touchpoints=0, junk=1, share=1.0)
+    assert star.junk("acme", FROM, TO) == star.junk("acme") == [clicks, likes, unlabelled]
+    assert star.junk("acme", at(2), TO) == [likes]
+    assert star.junk("acme", FROM, at(1)) == star.junk("nobody") == []
+    assert sum(row.junk for row in star.junk()) == star.steps().junk
 
 
 def test_distinct_users_of_touches(stored: tuple[ClickHouse, Log]) -> None:

@@ -46,8 +46,8 @@ brands:
       SEEN: [{evidence: scan}]
 """
 
-KEYS = "ladder, version, time_zone, turn, currency, evidence, layers, channels, brands"
-TOP = "a mapping with ladder, version, evidence, layers (optional: time_zone, turn, currency, channels, brands)"
+KEYS = "ladder, version, time_zone, turn, currency, junk_above, evidence, layers, channels, brands"
+TOP = "a mapping with ladder, version, evidence, layers (optional: time_zone, turn, currency, junk_above, channels, brands)"
 NAME = "a name (a letter, then at most 31 letters, digits or _)"
 TIME = 'a time of day in quotes such as "04:00"'
 EXPOSURES = "ad_exposure, content_view"
@@ -101,6 +101,8 @@ CHANGED = [
     ("        count: 3", "        count:", "23: expected a whole number from 1 to 64, found nothing"),
     ("domain: private", "domain: privat", "28: expected one of private, public, found 'privat'"),
     ('turn: "06:00"', 'turn: "6:00"', f"32: expected {TIME}, found '6:00'"),
+    ("currency: EUR", "currency: EUR\njunk_above: 0", "6: expected a whole number from 1 to 4000, found the number 0"),
+    ('turn: "06:00"', "junk_above: 4001", "32: expected a whole number from 1 to 4000, found the number 4001"),
     # --- keys -----------------------------------------------------------------------------------------------------
     ("version: 3\n", "", "1: expected `version`, a whole number of at least 1, found none"),
     ("{topic: exposure}", "{}", "7: expected `topic`, one of exposure, interaction, membership, order, found none"),

@@ -79,26 +79,21 @@ def test_a_record_that_stands_for_itself_is_told_by_its_offset_alone(stream: Str
 
 
 @pytest.mark.parametrize(
-    ("expected", "found", "passed", "settled", "state"),
+    ("expected", "found", "passed", "state"),
     [
-        (0, 0, False, False, Step.WHOLE),
-        (3, 3, False, False, Step.WHOLE),
-        (3, 3, True, False, Step.WHOLE),
-        (3, 2, False, False, Step.WAITING),
-        (3, 0, False, True, Step.WAITING),
-        (3, 2, True, False, Step.LOST),
-        (3, 0, True, True, Step.LOST),
-        (3, 4, False, False, Step.LOST),
-        (0, 1, False, True, Step.LOST),
-        (None, 0, False, False, Step.WAITING),
-        (None, 5, False, False, Step.WAITING),
-        (None, 0, False, True, Step.WHOLE),
-        (None, 0, True, False, Step.WHOLE),
-        (None, 5, True, True, Step.WHOLE),
+        (0, 0, False, Step.WHOLE),
+        (3, 3, False, Step.WHOLE),
+        (3, 3, True, Step.WHOLE),
+        (3, 2, False, Step.WAITING),
+        (3, 0, False, Step.WAITING),
+        (3, 2, True, Step.LOST),
+        (3, 0, True, Step.LOST),
+        (3, 4, False, Step.LOST),
+        (0, 1, False, Step.LOST),
     ],
 )
-def test_a_step_is_whole_with_its_transitions(expected: int | None, found: int, passed: bool, settled: bool, state: Step) -> None:
-    assert step_state(expected, found, passed=passed, settled=settled) is state
+def test_a_step_is_whole_with_its_transitions(expected: int, found: int, passed: bool, state: Step) -> None:
+    assert step_state(expected, found, passed=passed) is state
 
 
 @pytest.mark.parametrize(

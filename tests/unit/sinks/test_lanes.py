@@ -14,13 +14,12 @@ from sinks.errors import LogGap, LogStale
 from sinks.lanes import Lanes
 from sinks.rows import Record
 
-LINGER = 1.0
 ROLLUPS = Lane(Stream.ROLLUPS, 0)
 MOVES = Lane(Stream.TRANSITIONS, 0)
 
 
-def rollup(offset: int, version: int, index: int = 0, *, whole: bool = True, size: int = 1, moves: int | None = 0) -> Record:
-    return Record(offset, version, index, whole, {}, size, moves if whole else None)
+def rollup(offset: int, version: int, index: int = 0, *, whole: bool = True, size: int = 1, moves: int = 0) -> Record:
+    return Record(offset, version, index, whole, {}, size, moves if whole else 0)
 
 
 def move(offset: int, version: int, index: int = 0) -> Record:
@@ -36,7 +35,7 @@ def refuse(lane: Lane, how: str) -> None:
 
 
 def lanes(shards: int = 1) -> Lanes:
-    return Lanes({Lane(stream, shard): Mark() for stream in Stream for shard in range(shards)}, LINGER, refuse)
+    return Lanes({Lane(stream, shard): Mark() for stream in Stream for shard in range(shards)}, refuse)
 
 
 def offered(to: Lanes, lane: Lane, records: Iterable[Record], now: float = 0.0) -> Lanes:
@@ -45,9 +44,9 @@ def offered(to: Lanes, lane: Lane, records: Iterable[Record], now: float = 0.0) 
     return to
 
 
-def planned(of: Lanes, rows: int = 100, now: float = 0.0) -> dict[Lane, int]:
+def planned(of: Lanes, rows: int = 100) -> dict[Lane, int]:
     """How many records the next block takes of each lane, without those it takes none of."""
-    plan = of.plan(1, rows, now)
+    plan = of.plan(1, rows)
     return {} if plan is None else {lane: range_.records for lane, range_ in plan.ranges.items() if range_.records}
 
 
@@ -57,24 +56,24 @@ def found(plan: Plan | None) -> Plan:
 
 
 def test_nothing_read_makes_no_block() -> None:
-    assert lanes().plan(1, 100, 0.0) is None
+    assert lanes().plan(1, 100) is None
 
 
 def test_a_rollup_waits_for_its_last_part() -> None:
     pending = offered(lanes(), ROLLUPS, [rollup(0, 1), rollup(1, 2, 0, whole=False)])
-    plan = found(pending.plan(1, 100, 5.0))
+    plan = found(pending.plan(1, 100))
     assert plan.ranges[ROLLUPS] == Range(Mark(), Mark(1, 1, 0, True), 1)
     pending.stored(plan)
-    assert pending.plan(2, 100, 50.0) is None
+    assert pending.plan(2, 100) is None
     pending.offer(ROLLUPS, rollup(2, 2, 1), 6.0)
-    assert found(pending.plan(2, 100, 6.0)).ranges[ROLLUPS] == Range(Mark(1, 1, 0, True), Mark(3, 2, 1, True), 2)
+    assert found(pending.plan(2, 100)).ranges[ROLLUPS] == Range(Mark(1, 1, 0, True), Mark(3, 2, 1, True), 2)
 
 
 def test_a_step_waits_for_the_transitions_its_rollup_tells_of() -> None:
     pending = offered(lanes(), ROLLUPS, [rollup(0, 1, moves=0), rollup(1, 2, moves=2), rollup(2, 3, moves=1)])
-    assert planned(pending, now=50.0) == {ROLLUPS: 1}
+    assert planned(pending) == {ROLLUPS: 1}
     offered(pending, MOVES, [move(0, 2, 0)])
-    assert planned(pending, now=50.0) == {ROLLUPS: 1}
+    assert planned(pending) == {ROLLUPS: 1}
     offered(pending, MOVES, [move(1, 2, 1)])
     assert planned(pending) == {ROLLUPS: 2, MOVES: 2}
     offered(pending, MOVES, [move(2, 3, 0)])
@@ -83,7 +82,7 @@ def test_a_step_waits_for_the_transitions_its_rollup_tells_of() -> None:
 
 def test_transitions_wait_for_their_rollup() -> None:
     pending = offered(lanes(), MOVES, [move(0, 1, 0), move(1, 4, 0)])
-    assert planned(pending, now=50.0) == {}
+    assert planned(pending) == {}
     offered(pending, ROLLUPS, [rollup(0, 1, moves=1)])
     assert planned(pending) == {ROLLUPS: 1, MOVES: 1}
 
@@ -92,21 +91,14 @@ def test_transitions_that_will_not_come_are_lost() -> None:
     pending = offered(lanes(), ROLLUPS, [rollup(0, 1, moves=2), rollup(1, 2, moves=1)])
     offered(pending, MOVES, [move(0, 1, 0), move(1, 2, 0)])
     with pytest.raises(LogGap, match=r"transitions\[0\]: step 1 had 2 transitions, 1 are there"):
-        pending.plan(1, 100, 0.0)
-
-
-def test_a_rollup_that_does_not_tell_waits_until_its_shard_is_quiet_or_goes_on() -> None:
-    pending = offered(lanes(), ROLLUPS, [rollup(0, 1, moves=None), rollup(1, 2, moves=None)], now=10.0)
-    offered(pending, MOVES, [move(0, 1), move(1, 1, 1), move(2, 2)], now=10.2)
-    assert planned(pending, now=11.0) == {ROLLUPS: 1, MOVES: 2}
-    assert planned(pending, now=11.2) == {ROLLUPS: 2, MOVES: 3}
+        pending.plan(1, 100)
 
 
 def test_transitions_that_come_after_their_step_was_stored_are_taken() -> None:
-    pending = offered(lanes(), ROLLUPS, [rollup(0, 1, moves=None)])
-    pending.stored(found(pending.plan(1, 100, 1.0)))
-    offered(pending, MOVES, [move(0, 1)], now=5.0)
-    assert planned(pending, now=5.0) == {MOVES: 1}
+    pending = offered(lanes(), ROLLUPS, [rollup(0, 1)])
+    pending.stored(found(pending.plan(1, 100)))
+    offered(pending, MOVES, [move(0, 1)])
+    assert planned(pending) == {MOVES: 1}
 
 
 def test_a_block_is_bounded_but_takes_one_step_at_least() -> None:
@@ -120,11 +112,11 @@ def test_the_shard_that_has_waited_longest_comes_first() -> None:
     other = Lane(Stream.ROLLUPS, 1)
     pending = lanes(2)
     offered(pending, ROLLUPS, [rollup(0, 1, size=90)], now=2.0)
-    pending.stored(found(pending.plan(1, 90, 3.0)))
+    pending.stored(found(pending.plan(1, 90)))
     offered(pending, other, [rollup(0, 1, size=90)], now=4.0)
     offered(pending, ROLLUPS, [rollup(1, 2, size=90)], now=5.0)
-    assert planned(pending, rows=90, now=6.0) in ({other: 1}, {ROLLUPS: 1})
-    assert list(found(pending.plan(2, 90, 6.0)).ranges) == sorted(Lane(stream, shard) for stream in Stream for shard in range(2))
+    assert planned(pending, rows=90) in ({other: 1}, {ROLLUPS: 1})
+    assert list(found(pending.plan(2, 90)).ranges) == sorted(Lane(stream, shard) for stream in Stream for shard in range(2))
 
 
 def test_a_lane_far_ahead_of_its_shard_is_full() -> None:
@@ -137,9 +129,9 @@ def test_a_lane_far_ahead_of_its_shard_is_full() -> None:
 
 def test_repeats_alone_move_the_offset() -> None:
     pending = offered(lanes(), ROLLUPS, [rollup(0, 1)])
-    pending.stored(found(pending.plan(1, 100, 0.0)))
+    pending.stored(found(pending.plan(1, 100)))
     assert pending.offer(ROLLUPS, rollup(1, 1), 3.0) is Verdict.REPEATED
-    plan = found(pending.plan(2, 100, 3.0))
+    plan = found(pending.plan(2, 100))
     assert plan.ranges[ROLLUPS] == Range(Mark(1, 1, 0, True), Mark(2, 1, 0, True), 0)
     assert list(pending.records(plan)) == []
     pending.stored(plan)
@@ -152,7 +144,7 @@ def test_what_stands_for_itself_and_what_cannot_be_read_need_no_step(stream: Str
     pending = offered(lanes(), lane, [bill(0), bill(1)])
     assert planned(pending) == {lane: 2}
     pending.skip(lane, 2, 1.0)
-    assert found(pending.plan(1, 100, 1.0)).ranges[lane] == Range(Mark(), Mark(3, 0, 0, True), 2)
+    assert found(pending.plan(1, 100)).ranges[lane] == Range(Mark(), Mark(3, 0, 0, True), 2)
 
 
 def test_a_block_takes_no_more_rows_for_having_several_topics() -> None:
@@ -167,7 +159,7 @@ def test_a_gap_is_refused_or_told() -> None:
     with pytest.raises(LogGap, match=r"the last one before was 1:0, the next is 3:0"):
         pending.offer(ROLLUPS, rollup(1, 3), 0.0)
     told: list[Lane] = []
-    accepting = Lanes({Lane(stream, 0): Mark() for stream in Stream}, LINGER, lambda lane, _: told.append(lane))
+    accepting = Lanes({Lane(stream, 0): Mark() for stream in Stream}, lambda lane, _: told.append(lane))
     offered(accepting, ROLLUPS, [rollup(0, 1), rollup(1, 3, moves=2), rollup(2, 4)])
     offered(accepting, MOVES, [move(0, 2), move(1, 3), move(2, 4)])
     assert planned(accepting) == {ROLLUPS: 3, MOVES: 3}
@@ -175,7 +167,7 @@ def test_a_gap_is_refused_or_told() -> None:
 
 
 def test_a_log_that_tells_another_story_is_refused() -> None:
-    plan = found(offered(lanes(), ROLLUPS, [rollup(0, 1), rollup(1, 2)]).plan(1, 100, 0.0))
+    plan = found(offered(lanes(), ROLLUPS, [rollup(0, 1), rollup(1, 2)]).plan(1, 100))
     other = offered(lanes(), ROLLUPS, [rollup(0, 1), rollup(1, 1), rollup(2, 2)])
     with pytest.raises(LogStale, match=r"rollups\[0\].*block 1 was planned with 2 records.*now holds 1"):
         list(other.records(plan))
@@ -185,15 +177,13 @@ steps = st.lists(st.tuples(st.integers(1, 3), st.integers(1, 40), st.integers(0,
 """Parts of the rollup, their size, and transitions of each step."""
 
 
-@given(steps, st.integers(1, 200), st.randoms(use_true_random=False), st.booleans())
-def test_blocks_hold_every_record_once_in_whole_steps_and_form_again(
-    told: list[tuple[int, int, int]], rows: int, random: object, counted: bool
-) -> None:
+@given(steps, st.integers(1, 200), st.randoms(use_true_random=False))
+def test_blocks_hold_every_record_once_in_whole_steps_and_form_again(told: list[tuple[int, int, int]], rows: int, random: object) -> None:
     log: dict[Lane, list[Record]] = {ROLLUPS: [], MOVES: []}
     for version, (parts, size, moves) in enumerate(told, 1):
         for index in range(parts):
             whole = index == parts - 1
-            log[ROLLUPS].append(rollup(len(log[ROLLUPS]), version, index, whole=whole, size=size, moves=moves if counted else None))
+            log[ROLLUPS].append(rollup(len(log[ROLLUPS]), version, index, whole=whole, size=size, moves=moves))
         log[MOVES] += [move(len(log[MOVES]) + index, version, index) for index in range(moves)]
     arriving = [lane for lane, records in log.items() for _ in records]
     random.shuffle(arriving)  # type: ignore[attr-defined]
@@ -201,20 +191,19 @@ def test_blocks_hold_every_record_once_in_whole_steps_and_form_again(
     pending, taken, block = lanes(), [], 0
     for now, lane in enumerate([*arriving, None]):
         if lane is not None:
-            pending.offer(lane, next(unread[lane]), now * LINGER / 10)
-        while (plan := pending.plan(block + 1, rows, now * LINGER / 10 + (LINGER if lane is None else 0))) is not None:
+            pending.offer(lane, next(unread[lane]), now)
+        while (plan := pending.plan(block + 1, rows)) is not None:
             block += 1
             records = list(pending.records(plan))
-            again = Lanes({lane: range_.start for lane, range_ in plan.ranges.items()}, LINGER, refuse)
+            again = Lanes({lane: range_.start for lane, range_ in plan.ranges.items()}, refuse)
             for read, range_ in plan.ranges.items():
                 offered(again, read, log.get(read, [])[range_.start.offset :])
             assert again.lacking(plan) == set()
             assert list(again.records(plan)) == records
             pending.stored(plan)
             taken += records
-            if counted:
-                stored = {lane: max((r.version for r in taken if r in log[lane]), default=0) for lane in log}
-                complete = sum(1 for r in taken if r.version <= stored[ROLLUPS])
-                assert complete == len(taken) == sum(1 for records in log.values() for r in records if r.version <= stored[ROLLUPS])
+            stored = {lane: max((r.version for r in taken if r in log[lane]), default=0) for lane in log}
+            complete = sum(1 for r in taken if r.version <= stored[ROLLUPS])
+            assert complete == len(taken) == sum(1 for records in log.values() for r in records if r.version <= stored[ROLLUPS])
     assert len(taken) == sum(len(records) for records in log.values())
     assert pending.size == 0

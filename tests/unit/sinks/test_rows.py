@@ -11,13 +11,14 @@ import pytest
 
 from schemas.ladder_file import load_ladder
 from schemas.promotion import Promotion
-from schemas.rollup import NewUsers, OrderRow, Rollup, TouchCount, TouchPlace
+from schemas.rollup import JunkCount, NewUsers, OrderRow, Rollup, TouchCount, TouchPlace
 from schemas.times import from_rfc3339
 from sinks.blocks import TableBlock, fill
 from sinks.decision import Stream
 from sinks.rows import BadRecord, Decoder, Record
 from sinks.tables import (
     FLOW_MINUTES,
+    JUNK_MINUTES,
     MOVE_MINUTES,
     NEW_USERS,
     ORDER_MINUTES,
@@ -91,9 +92,11 @@ def rollup(version: int = 8, index: int = 0, *, last: bool = True) -> bytes:
                     first_touch=TouchPlace(at=1, channel="douyin"),
                 )
             ],
+            junk_touches=[JunkCount(60_000, "acme", "like", None, 37)],
             offsets={"touchpoints.order": 4},
             applied=1,
             duplicates=2,
+            junk=37,
             late=3,
             dead_letters={"future": 4},
             forwarded=5,
@@ -138,6 +141,7 @@ def test_a_rollup_fills_its_tables() -> None:
         ORDERS.name,
         ORDER_MINUTES.name,
         SALES_MINUTES.name,
+        JUNK_MINUTES.name,
         STEPS.name,
         SHARDS.name,
     ]
@@ -148,8 +152,11 @@ def test_a_rollup_fills_its_tables() -> None:
     assert named(tables[ORDER_MINUTES.name]) == {name: order[name] for name in ORDER_MINUTES.column_names}
     assert (order["first_touch_at"], order["first_channel"], order["last_touch_at"], order["last_channel"]) == (1, "douyin", None, "")
     assert named(tables[SALES_MINUTES.name]) == {name: order[name] for name in SALES_MINUTES.column_names}
+    assert named(tables[JUNK_MINUTES.name]) == {
+        "block": 1, "minute": 60_000, "brand": "acme", "type": "like", "channel": "", "records": 37,
+    }  # fmt: skip
     step = named(tables[STEPS.name])
-    assert (step["watermark"], step["swept_to"], step["dead_letters"], step["ticks"]) == (None, 60_000, {"future": 4}, 6)
+    assert (step["watermark"], step["swept_to"], step["junk"], step["dead_letters"], step["ticks"]) == (None, 60_000, 37, {"future": 4}, 6)
     assert named(tables[SHARDS.name]) == {"block": 1, "shard": 3, "version": 8, "watermark": 0, "swept_to": 60_000}
 
 

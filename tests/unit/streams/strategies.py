@@ -43,6 +43,11 @@ def ladders() -> st.SearchStrategy[Ladder]:
     return st.sampled_from(LADDERS).map(ladder_named)
 
 
+def crowded_ladders() -> st.SearchStrategy[Ladder]:
+    """The same, and one under which much is junk."""
+    return st.sampled_from((*LADDERS, "three_a_minute", "three_a_minute")).map(ladder_named)
+
+
 def instants() -> st.SearchStrategy[int]:
     """Epoch milliseconds at and next to turns, the ends of windows and the bound of lateness; many of them equal."""
     return st.builds(lambda start, days, shift: start + days * DAY_MS + shift, *map(st.sampled_from, (_STARTS, _DAYS, _SHIFTS)))
@@ -158,6 +163,17 @@ def with_retries(draw: st.DrawFn, records: Sequence[T]) -> list[T]:
         told.append(record)
         told += draw(st.lists(st.sampled_from(told), max_size=2))
     return told
+
+
+@st.composite
+def merged_otherwise(draw: st.DrawFn, records: Sequence[Touchpoint | Tick]) -> list[Touchpoint | Tick]:
+    """The same logs, each in its own order, merged in another one; ticks are a log of their own."""
+    logs: dict[Kind | None, list[Touchpoint | Tick]] = {}
+    for record in records:
+        logs.setdefault(CATALOGUE[record.type] if isinstance(record, Touchpoint) else None, []).append(record)
+    order = draw(st.permutations([kind for kind, log in logs.items() for _ in log]))
+    heads = {kind: iter(log) for kind, log in logs.items()}
+    return [next(heads[kind]) for kind in order]
 
 
 @st.composite

@@ -12,7 +12,7 @@ from schemas.touchpoint import Interaction
 from streams.counting import Counts
 from streams.meta import Meta
 
-TOTALS = {"applied": 7, "duplicates": 1, "late": 2, "dead_letters": {"empty": 3}, "forwarded": 4, "ticks": 5, "transitions": 6}
+TOTALS = {"applied": 7, "duplicates": 1, "junk": 8, "late": 2, "dead_letters": {"empty": 3}, "forwarded": 4, "ticks": 5, "transitions": 6}
 _rollup = msgspec.json.Decoder(Rollup).decode
 
 
@@ -57,6 +57,7 @@ def test_a_large_one_is_split_and_its_parts_add_up(touches: int, orders: int, te
         counts.touch(touch(1, n, "one"), 60_000, "R0")
     counts.new_users.update({(n * 60_000, f"{text[:60]}{n % 3}"): n for n in range(1, touches + 1)})
     counts.orders = [order(n, text) for n in range(orders)]
+    counts.junk.update({(n * 60_000, "acme", "like", None if n % 5 == 0 else f"{text[:90]}{n % 5}"): n for n in range(1, touches + 1)})
     parts = parts_of(counts)
     assert [part.index for part in parts] == list(range(len(parts)))
     assert [part.last for part in parts] == [False] * (len(parts) - 1) + [True]
@@ -67,7 +68,8 @@ def test_a_large_one_is_split_and_its_parts_add_up(touches: int, orders: int, te
     for part in parts:
         found.update({(row.minute, row.brand): row.users for row in part.new_users})
     assert found == counts.new_users
-    for name in ("applied", "duplicates", "late", "forwarded", "ticks", "transitions"):
+    assert {tuple(row[:4]): row[4] for part in parts for row in map(msgspec.structs.astuple, part.junk_touches)} == counts.junk
+    for name in ("applied", "duplicates", "junk", "late", "forwarded", "ticks", "transitions"):
         assert [getattr(part, name) for part in parts] == [0] * (len(parts) - 1) + [TOTALS[name]]
     assert [part.dead_letters for part in parts] == [{}] * (len(parts) - 1) + [{"empty": 3}]
     if touches + orders > 1_000:

@@ -13,16 +13,25 @@ from hypothesis import strategies as st
 from schemas.ladder import Ladder
 from schemas.rollup import OrderRow
 from schemas.times import from_rfc3339
-from schemas.touchpoint import PURCHASE, Order, Tick, Touchpoint
+from schemas.touchpoint import PURCHASE, Kind, Order, Tick, Touchpoint
 from schemas.transition import Transition
 from streams.labels import Labels
 from streams.plain import Outcome, PlainFold, PlainTransition
-from streams.state import State
+from streams.state import State, pace_told
 from tests.golden.cases import ladder_named
 from tests.golden.engine import Event, Sweep
 from tests.golden.fold_engine import MemoryShard, figures, plain
 from tests.unit.streams.oracle import figures_of
-from tests.unit.streams.strategies import batches, consistent_records, ladders, wild_records, with_retries, with_sweeps
+from tests.unit.streams.strategies import (
+    batches,
+    consistent_records,
+    crowded_ladders,
+    ladders,
+    merged_otherwise,
+    wild_records,
+    with_retries,
+    with_sweeps,
+)
 
 User = tuple[str, str]
 Records = list[Touchpoint | Tick]
@@ -63,6 +72,15 @@ class Run:
         assert self.shard.meta.watermark is not None or not self.shard.roster
         labels = Labels(self.shard.labels)
         return {user: self._state(user[0], state, labels) for user, state in self.shard.users().items()}
+
+    def paces(self) -> dict[tuple[User, Kind], tuple[int, int]]:
+        """How many records count since which minute, for each user and log that has any."""
+        told = {
+            (user, kind): pace_told(pace, state.base)
+            for user, state in self.shard.users().items()
+            for kind, pace in ((Kind.EXPOSURE, state.exposures), (Kind.INTERACTION, state.interactions))
+        }
+        return {key: pace for key, pace in told.items() if pace is not None}
 
     def _state(self, brand: str, state: State, labels: Labels) -> Any:
         turn = self.shard.rules.brands[brand].calendar.last_turn(self.shard.meta.watermark or 0)
@@ -127,19 +145,31 @@ def test_records_told_again_change_nothing(ladder: Ladder, records: Records, dat
 
 
 @few
-@given(ladders(), wild_records(), st.data())
+@given(crowded_ladders(), wild_records(), st.data())
 def test_where_steps_are_cut_and_when_is_swept_changes_nothing(ladder: Ladder, records: Records, data: st.DataObject) -> None:
     whole = Run(ladder, [records])
     cut = Run(ladder, data.draw(batches(data.draw(with_sweeps(records)))))
     assert cut.transitions == whole.transitions
     assert cut.states() == whole.states()
+    assert cut.paces() == whole.paces()
     assert cut.shard.outcomes == whole.shard.outcomes
     assert figures(cut.shard.rollups) == figures(whole.shard.rollups)
     assert _sums(cut) == _sums(whole)
 
 
 @few
-@given(ladders(), wild_records(), st.data())
+@given(crowded_ladders(), wild_records(), st.data())
+def test_what_is_junk_does_not_depend_on_how_the_logs_are_merged(ladder: Ladder, records: Records, data: st.DataObject) -> None:
+    one = Run(ladder, [records])
+    other = Run(ladder, data.draw(batches(data.draw(merged_otherwise(records)))))
+    assert {key: n for key, n in _sums(one).items() if "junk" in (key, key[0])} == {
+        key: n for key, n in _sums(other).items() if "junk" in (key, key[0])
+    }
+    assert one.paces() == other.paces()
+
+
+@few
+@given(crowded_ladders(), wild_records(), st.data())
 def test_a_sweep_may_stop_and_go_on_anywhere_between_records(ladder: Ladder, records: Records, data: st.DataObject) -> None:
     whole = Run(ladder, [records])
     other = MemoryShard(ladder)
@@ -163,7 +193,7 @@ def _sweep_some(shard: MemoryShard, begin: int, count: int) -> None:
 
 
 @settings(max_examples=200, deadline=None)
-@given(ladders(), wild_records(), st.data())
+@given(crowded_ladders(), wild_records(), st.data())
 def test_the_fold_equals_the_plain_fold_transition_by_transition(ladder: Ladder, records: Records, data: st.DataObject) -> None:
     events = data.draw(with_sweeps(records))
     expected, outcomes, transitions = _plain(ladder, events)
@@ -172,13 +202,15 @@ def test_the_fold_equals_the_plain_fold_transition_by_transition(ladder: Ladder,
     assert found.shard.outcomes == outcomes
     assert figures(found.shard.rollups) == expected.figures()
     assert found.shard.meta.watermark == expected.watermark
+    most = ladder.junk_above_of
+    assert found.paces() == {key: (pace.minute, min(pace.records, most(key[0][0]))) for key, pace in expected.paces.items()}
     for user, state in found.shard.users().items():
         assert state.layer == expected.users[user].layer
         assert state.seq == expected.users[user].seq
 
 
 @few
-@given(ladders(), wild_records(), st.data())
+@given(crowded_ladders(), wild_records(), st.data())
 def test_transitions_chain(ladder: Ladder, records: Records, data: st.DataObject) -> None:
     run = Run(ladder, data.draw(batches(data.draw(with_sweeps(records)))))
     rank = [layer.id for layer in ladder.layers].index
@@ -218,7 +250,7 @@ def test_without_windows_nothing_decays(records: Records, data: st.DataObject) -
 
 
 @few
-@given(ladders(), wild_records(), st.data())
+@given(crowded_ladders(), wild_records(), st.data())
 def test_the_census_counts_what_the_states_say(ladder: Ladder, records: Records, data: st.DataObject) -> None:
     run = Run(ladder, data.draw(batches(data.draw(with_sweeps(records)))))
     counted: dict[str, list[int]] = defaultdict(lambda: [0] * len(ladder.layers))
@@ -229,13 +261,14 @@ def test_the_census_counts_what_the_states_say(ladder: Ladder, records: Records,
 
 
 @few
-@given(ladders(), wild_records(), st.data())
+@given(crowded_ladders(), wild_records(), st.data())
 def test_rollups_count_every_record_and_every_new_user_once(ladder: Ladder, records: Records, data: st.DataObject) -> None:
     run = Run(ladder, data.draw(batches(records)))
     sums = _sums(run)
     outcomes = Counter(run.shard.outcomes)
     assert sums["applied"] == outcomes[Outcome.APPLIED]
     assert sums["duplicates"] == outcomes[Outcome.DUPLICATE]
+    assert sums["junk"] == outcomes[Outcome.JUNK] == sum(n for key, n in sums.items() if key[0] == "junk" and key != "junk")
     assert sums["ticks"] == outcomes[Outcome.TICK]
     assert sum(n for key, n in sums.items() if key[0] == "touch") == outcomes[Outcome.APPLIED]
     assert sum(n for key, n in sums.items() if key[0] == "new") == len(run.shard.roster)
@@ -269,6 +302,8 @@ def _sums(run: Run) -> Counter[Any]:
             assert len(set(touch.users)) == len(touch.users) <= touch.touchpoints
         for new in rollup.new_users:
             found["new", new.minute, new.brand] += new.users
-        for name in ("applied", "duplicates", "late", "ticks"):
+        for junk in rollup.junk_touches:
+            found["junk", junk.minute, junk.brand, junk.type, junk.channel] += junk.records
+        for name in ("applied", "duplicates", "junk", "late", "ticks"):
             found[name] += getattr(rollup, name)
     return found

@@ -48,6 +48,7 @@ def test_case_ends_as_told(case: Case, ladder: str, engine: str) -> None:
         assert [t.seq for t in found[user]] == list(range(1, len(moves) + 1))
     assert result.layers == expected.layers
     assert result.outcomes.count(Outcome.DUPLICATE) == case.duplicates
+    assert result.outcomes.count(Outcome.JUNK) == case.junk
     assert result.figures == case.money
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
@@ -11,12 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.ladder import Ladder
-from schemas.touchpoint import RELATIONS, Tick, Touchpoint
-from streams.plain import PlainFold, PlainTransition
+from schemas.times import MINUTE_MS
+from schemas.touchpoint import CATALOGUE, RELATIONS, Kind, Tick, Touchpoint
+from streams.plain import Outcome, PlainFold, PlainTransition
 from tests.golden.cases import ladder_named
 from tests.golden.engine import Event, Sweep
 from tests.unit.streams.oracle import figures_of, layer_of
-from tests.unit.streams.strategies import consistent_records, instants, ladders, wild_records, with_retries, with_sweeps
+from tests.unit.streams.strategies import consistent_records, crowded_ladders, instants, ladders, wild_records, with_retries, with_sweeps
 
 User = tuple[str, str]
 Records = list[Touchpoint | Tick]
@@ -71,7 +72,7 @@ def test_records_told_again_change_nothing(ladder: Ladder, records: Records, dat
     assert again.figures() == once.figures()
 
 
-@given(ladders(), wild_records(), st.data())
+@given(crowded_ladders(), wild_records(), st.data())
 def test_it_does_not_matter_how_far_the_sweep_has_come(ladder: Ladder, records: Records, data: st.DataObject) -> None:
     fold, transitions = _run(ladder, records)
     swept, same = _run(ladder, data.draw(with_sweeps(records)))
@@ -79,7 +80,7 @@ def test_it_does_not_matter_how_far_the_sweep_has_come(ladder: Ladder, records: 
     assert _state(swept) == _state(fold)
 
 
-@given(ladders(), wild_records(), st.data())
+@given(crowded_ladders(), wild_records(), st.data())
 def test_transitions_chain(ladder: Ladder, records: Records, data: st.DataObject) -> None:
     fold, transitions = _run(ladder, data.draw(with_sweeps(records)))
     rank = [layer.id for layer in ladder.layers].index
@@ -174,3 +175,32 @@ def test_late_is_more_than_ten_minutes_behind_the_watermark(ladder: Ladder, reco
         highest = max(highest, _at(record))
         assert fold.watermark == highest
         assert all(t.late == (t.kind != "decay" and t.occurred_at < highest - 600_000) for t in found)
+
+
+@given(crowded_ladders(), wild_records())
+def test_of_a_minute_told_in_order_of_time_all_beyond_the_bound_is_junk(ladder: Ladder, records: Records) -> None:
+    fold = PlainFold(ladder)
+    told, junk = Counter[Any](), Counter[Any]()
+    for record in sorted(records, key=_at):
+        outcome, _ = fold.apply(record)
+        if isinstance(record, Touchpoint):
+            minute = record.brand, record.user_id, CATALOGUE[record.type], _at(record) // MINUTE_MS
+            told[minute] += 1
+            junk[minute] += outcome is Outcome.JUNK
+    for minute, records_told in told.items():
+        beyond = max(0, records_told - ladder.junk_above_of(minute[0]))
+        assert junk[minute] == (beyond if minute[2] in (Kind.EXPOSURE, Kind.INTERACTION) else 0)
+
+
+@given(crowded_ladders(), wild_records())
+def test_junk_changes_nothing_but_the_watermark(ladder: Ladder, records: Records) -> None:
+    """Without the junk, its times told by ticks instead, all is the same."""
+    fold, heard = PlainFold(ladder), list[Event]()
+    for record in records:
+        junk = fold.apply(record)[0] is Outcome.JUNK
+        heard.append(Tick(occurred_at=record.occurred_at) if junk else record)
+    expected, transitions = _run(ladder, records)
+    found, same = _run(ladder, heard)
+    assert same == transitions
+    assert _state(found) == _state(expected)
+    assert found.figures() == expected.figures()

@@ -5,7 +5,20 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streams.state import RING_BYTES, RING_EVENTS, OrderEntry, decode_state, encode_state, event_hash, in_ring, new_state, with_entry
+from schemas.times import MINUTE_MS
+from streams.state import (
+    RING_BYTES,
+    RING_EVENTS,
+    OrderEntry,
+    decode_state,
+    encode_state,
+    event_hash,
+    in_ring,
+    new_state,
+    pace_floor,
+    pace_told,
+    with_entry,
+)
 
 few_bytes = st.binary(min_size=RING_BYTES, max_size=RING_BYTES).map(lambda entry: bytes(b % 2 for b in entry))
 """Entries of zeros and ones, so that they are often found across two neighbours."""
@@ -37,3 +50,10 @@ def test_a_state_comes_back_as_it_was_stored_and_a_new_one_is_small() -> None:
     state = new_state(1_795_000_000_000, 4)
     assert decode_state(encode_state(state)) == state
     assert len(encode_state(state)) < 40
+
+
+@given(st.integers(0, 10**13), st.integers(0, 10**13), st.integers(1, 4_000))
+def test_a_pace_holds_its_minute_and_its_records_whichever_came_first(at: int, base: int, records: int) -> None:
+    floor = pace_floor(at, base)
+    assert pace_told(floor + records, base) == (at // MINUTE_MS, records)
+    assert pace_floor(at - MINUTE_MS, base) < floor + records < pace_floor(at + MINUTE_MS, base)
