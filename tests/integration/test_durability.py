@@ -45,7 +45,7 @@ async def stored(url: str) -> AsyncIterator[ShardStore]:
 
 def a_pair(servers: Servers, **given: Any) -> tuple[Server, Server]:
     """A primary and its replica, in step."""
-    given = {"repl_diskless_sync_delay": "0", **given}
+    given = {"repl_diskless_sync_delay": "0", "shutdown_timeout": "0", **given}
     primary, replica = servers.redis(**given), servers.redis(**given)
     with asked(replica) as client:
         client.execute_command("REPLICAOF", "127.0.0.1", primary.address.rpartition(":")[2].split("/")[0])

@@ -105,6 +105,18 @@ def test_a_gap_stops_its_shard_alone_until_an_operator_says_otherwise(deployment
     assert deployment.recompute().missing > 0
 
 
+def test_a_gap_that_opens_before_a_running_worker_ends_it_and_its_successor_names_it(deployment: Deployment) -> None:
+    worker = start(deployment, session_timeout=60.0)
+    deployment.until_applied(deployment.produce(likes(0, 400)))
+    worker.process.send_signal(signal.SIGSTOP)
+    end = deployment.produce(likes(400, 1_200))[deployment.topic(LIKES), 2]
+    delete_before(deployment, LIKES, 2, end - 5)
+    worker.process.send_signal(signal.SIGCONT)
+    assert worker.wait() == 1
+    assert "out of range" in worker.tail()
+    assert f"begins at {end - 5}" in until_stopped(deployment, start(deployment), 2)
+
+
 def test_a_first_start_takes_what_the_log_still_holds(deployment: Deployment) -> None:
     ends = deployment.produce(likes(0, 400))
     delete_before(deployment, LIKES, 1, 20)
@@ -277,19 +289,25 @@ def test_a_topic_made_anew_stops_its_shards(deployment: Deployment) -> None:
 
 def test_another_number_of_partitions_is_refused_with_both_numbers(deployment: Deployment) -> None:
     taken_once(deployment, likes(0, 100))
-    refused(deployment, 3, "expected 3 partitions of every topic, as the worker was told, found 4 of ")
+    refused(deployment, {3: "expected 3 partitions of every topic, as the worker was told, found 4 of "})
     admin = AdminClient({"bootstrap.servers": deployment.bootstrap})
     more = [NewPartitions(deployment.topic(name), 5) for name in load_topics()]
     for created in admin.create_partitions(more).values():
         created.result(20)
-    refused(deployment, 4, "expected 4 partitions of every topic, as the worker was told, found 5 of ")
-    refused(deployment, 5, "expected 4 partitions, with which its state was built, found that the worker was told 5")
+    refused(
+        deployment,
+        {
+            4: "expected 4 partitions of every topic, as the worker was told, found 5 of ",
+            5: "expected 4 partitions, with which its state was built, found that the worker was told 5",
+        },
+    )
 
 
-def refused(deployment: Deployment, partitions: int, why: str) -> None:
-    worker = start(deployment, partitions=partitions)
-    assert worker.wait(30) == 1
-    assert why in worker.tail()
+def refused(deployment: Deployment, why: dict[int, str]) -> None:
+    """Workers that are told these numbers of partitions end, each with its reason."""
+    for worker, reason in [(start(deployment, partitions=count), reason) for count, reason in why.items()]:
+        assert worker.wait() == 1
+        assert reason in worker.tail()
 
 
 def test_foreign_bytes_in_one_users_state_stop_that_shard_alone(deployment: Deployment, client: Any) -> None:
