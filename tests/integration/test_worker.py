@@ -25,7 +25,7 @@ from sources.simulator.config import SimulatorConfig
 from sources.simulator.day import PromotionDay
 from streams.outbox import FORWARDED_HEADER
 from streams.plain import PlainFold
-from tests.workers import Deployment, Told, Worker, Written, assert_chained, headers_of
+from tests.workers import ROOT, Deployment, Told, Worker, Written, assert_chained, headers_of
 
 LADDER = load_ladder("5r")
 T0 = time.time_ns() // 1_000_000 - 60_000
@@ -256,6 +256,7 @@ def test_health_readiness_and_metrics(deployment: Deployment) -> None:
     deployment.until(lambda: worker.metric("rflow_lag_records") == 0, "the lag to be told")
     assert worker.get("/nothing")[0] == 404
     assert worker.stop() == 0, worker.tail()
+    assert not list(ROOT.glob(f"{deployment.settings.group}*")), "a worker left something in its working directory"
 
 
 def test_a_record_refused_as_of_the_future_is_no_difference_when_its_time_has_come(deployment: Deployment) -> None:
