@@ -7,7 +7,7 @@ import csv
 import io
 from base64 import urlsafe_b64decode
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from typing import Any
 from urllib.parse import quote
 
@@ -19,7 +19,7 @@ from confluent_kafka import Producer
 from schemas.times import DAY_MS, MINUTE_MS, from_rfc3339, to_rfc3339
 from streams import metrics
 from tests.asgi import Client
-from tests.integration.warroom_world import BRAND, LADDER, Day, simulated_day
+from tests.integration.warroom_world import BRAND, LADDER, Day
 from tests.servers import Servers
 from warroom.auth.accounts import AccountsFile, Token, hash_token, new_accounts
 from warroom.auth.roles import Role
@@ -31,12 +31,6 @@ from warroom.web.app import make_app
 
 API = "/api/v1"
 ACME = f"{API}/brands/{BRAND}"
-
-
-@pytest.fixture(scope="module")
-def day(tmp_path_factory: pytest.TempPathFactory, mock_broker: str, redis_url: str, clickhouse_url: str) -> Iterator[Day]:
-    with simulated_day(tmp_path_factory.mktemp("warroom"), mock_broker, redis_url, clickhouse_url) as made:
-        yield made
 
 
 @pytest.fixture

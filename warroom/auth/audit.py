@@ -1,4 +1,4 @@
-"""The audit log: every login, change and export, a JSON line each, appended and never rewritten, and in the log too."""
+"""The audit log: every login, change and export, a JSON line each, appended and never rewritten."""
 
 from __future__ import annotations
 
@@ -9,12 +9,9 @@ from pathlib import Path
 from typing import Literal
 
 import msgspec
-import structlog
 from msgspec import Struct
 
 from schemas.times import to_rfc3339
-
-log = structlog.get_logger("rflow.audit")
 
 _KEPT = 1_000
 
@@ -52,8 +49,8 @@ class AuditLog:
         target: str,
         outcome: Literal["done", "refused", "failed"],
         detail: str = "",
-    ) -> None:
-        """Tell it. Raises OSError if the file cannot be written: what cannot be told must not be done."""
+    ) -> AuditEntry:
+        """Put it on record, and give it back. Raises OSError if the file cannot be written: what cannot be told must not be done."""
         entry = AuditEntry(
             at=to_rfc3339(now), who=who, role=role, address=address, action=action, target=target, outcome=outcome, detail=detail
         )
@@ -67,7 +64,7 @@ class AuditLog:
                     os.close(handle)
                 self._start = b""
             self._latest.append(entry)
-        log.info("audit", **msgspec.to_builtins(entry))
+        return entry
 
     def latest(self, limit: int) -> list[AuditEntry]:
         """The latest entries, newest first; a thousand at most."""

@@ -10,6 +10,7 @@ from contextlib import aclosing
 from typing import Annotated, Any
 
 import msgspec
+import structlog
 from fastapi import Depends, Request
 from starlette.responses import Response, StreamingResponse
 
@@ -17,6 +18,8 @@ from warroom.auth.accounts import AccountsError
 from warroom.auth.roles import LOCAL, Principal, Role
 from warroom.web.problems import Problem, too_many
 from warroom.web.room import Outcome, Room
+
+log = structlog.get_logger("rflow.audit")
 
 SESSION_COOKIE = "rflow_session"
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -38,8 +41,8 @@ class Call:
         return address_of(self.request)
 
     def audit(self, action: str, target: str, outcome: Outcome = "done", detail: str = "") -> None:
-        """Put it on record."""
-        self.room.audit.write(
+        """Put it on record, and into the log."""
+        entry = self.room.audit.write(
             self.room.now(),
             who=self.principal.id,
             role=self.principal.role.value,
@@ -49,6 +52,7 @@ class Call:
             outcome=outcome,
             detail=detail,
         )
+        log.info("audit", **msgspec.to_builtins(entry))
 
     def shown(self, user_id: str) -> str:
         """A user id as this principal may see it."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, get_args
+from typing import Any
 
 import msgspec
 from fastapi import FastAPI
@@ -46,7 +46,8 @@ def document(app: FastAPI) -> dict[str, Any]:
     kinds = [of for endpoint in ENDPOINTS for of in (endpoint.returns, endpoint.body) if of is not None]
     _, components = msgspec.json.schema_components([*kinds, ProblemDetails], ref_template=_REFERENCE)
     schemas = found.setdefault("components", {}).setdefault("schemas", {})
-    schemas.clear()  # FastAPI's own, of errors that are told otherwise here
+    for name in ("HTTPValidationError", "ValidationError"):  # FastAPI's own errors, which are told otherwise here
+        schemas.pop(name, None)
     schemas.update(components)
     found["components"]["securitySchemes"] = {
         "token": {"type": "http", "scheme": "bearer", "description": "rflow warroom token add makes one"},
@@ -84,8 +85,3 @@ def _schema(of: Any) -> dict[str, Any]:
     """A schema by reference, so that every struct stands once in the document."""
     (schema,), _ = msgspec.json.schema_components([of], ref_template=_REFERENCE)
     return schema
-
-
-def struct_of(returns: Any) -> Any:
-    """The struct behind an answer: itself, or what a list holds."""
-    return get_args(returns)[0] if get_args(returns) and getattr(returns, "__origin__", None) is list else returns

@@ -13,6 +13,7 @@ from msgspec import Struct
 from redis.exceptions import RedisError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.routing import Match, Route
 
 from sinks.errors import StoreAway, StoreError
 
@@ -88,7 +89,17 @@ async def _invalid(_: Request, error: Exception) -> Response:
 async def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     said = {404: f"there is nothing at {request.url.path}", 405: f"{request.method} is not among what {request.url.path} does"}
-    return Problem(error.status_code, said.get(error.status_code, str(error.detail)), headers=error.headers).response()
+    headers = {"Allow": _allowed(request)} if error.status_code == 405 else error.headers
+    return Problem(error.status_code, said.get(error.status_code, str(error.detail)), headers=headers).response()
+
+
+def _allowed(request: Request) -> str:
+    """What the path does do: a path with several methods is several routes."""
+    methods: set[str] = set()
+    for route in request.app.routes:
+        if isinstance(route, Route) and route.matches(request.scope)[0] is not Match.NONE:
+            methods |= route.methods or set()
+    return ", ".join(sorted(methods))
 
 
 async def _away(_: Request, error: Exception) -> Response:

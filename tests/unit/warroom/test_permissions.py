@@ -260,6 +260,7 @@ async def test_errors_of_every_kind_are_problems(shared: World) -> None:
     wrong_method = await client.ask("PUT", "/api/v1/brands")
     assert (wrong_method.status, wrong_method.headers["allow"]) == (405, "GET")
     assert "PUT" in wrong_method.detail
+    assert (await client.ask("PUT", "/api/v1/session")).headers["allow"] == "DELETE, GET, POST"
     invalid = await client.get("/api/v1/brands/acme/orders?limit=0")
     assert invalid.status == 422
     assert [error["where"] for error in invalid.json()["errors"]] == ["query.from", "query.to", "query.limit"]
