@@ -142,7 +142,7 @@ def test_the_contract_is_kept(day: Day, accounts: tuple[Path, str], tmp_path: Pa
         command = [
             *(sys.executable, "-m", "schemathesis.cli", "--config-file", str(ROOT / "tests" / "schemathesis.toml")),
             *("run", f"{url}{API}/openapi.json", "--header", f"Authorization: Bearer {token}", "--exclude-path-regex", "/live$"),
-            *("--phases", "examples,coverage,fuzzing", "--max-examples", "6", "--seed", "7", "--no-color", "--generation-deterministic"),
+            *("--phases", "examples,coverage,fuzzing", "--max-examples", "4", "--seed", "7", "--no-color", "--generation-deterministic"),
         ]
         run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
         assert process.poll() is None

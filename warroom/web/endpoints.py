@@ -6,13 +6,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from schemas.promotion import Promotion
 from schemas.transition import Transition
 from warroom.auth.audit import AuditEntry
 from warroom.auth.roles import Role
 from warroom.figures import Activating, Census, Returning, Scaling, Triangulating
 from warroom.lists import FlowLine
 from warroom.live.snapshot import Snapshot
-from warroom.web.routes import about, exports, figures, live, records, session
+from warroom.web.routes import about, exports, figures, live, promotions, records, session
 
 API = "/api/v1"
 
@@ -49,6 +50,7 @@ def _get(
 
 
 _BRAND = "/brands/{brand}"
+_PROMOTION = "/promotions/{promotion_id}"
 _EXPORT = (JSON, "application/x-ndjson", "text/csv")
 _V, _O, _A = Role.VIEWER, Role.OPERATOR, Role.ADMIN
 
@@ -124,6 +126,54 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         "Users who have just bought",
         exports.Suppression,
         produces=_EXPORT,
+    ),
+    _get("promotions", "/promotions", promotions.promotions, _V, "promotions", "Every promotion", promotions.Promotions),
+    Endpoint(
+        name="create_promotion",
+        method="POST",
+        path=f"{API}/promotions",
+        handler=promotions.create,
+        role=_O,
+        tag="promotions",
+        summary="Make a promotion",
+        returns=Promotion,
+        body=promotions.NewPromotion,
+        status=201,
+        also=(409, 413, 415),
+    ),
+    _get("promotion", _PROMOTION, promotions.promotion, _V, "promotions", "A promotion", Promotion),
+    Endpoint(
+        name="replace_promotion",
+        method="PUT",
+        path=API + _PROMOTION,
+        handler=promotions.replace,
+        role=_O,
+        tag="promotions",
+        summary="Say a promotion anew",
+        returns=Promotion,
+        body=promotions.Replacement,
+        also=(412, 413, 415, 428),
+    ),
+    Endpoint(
+        name="adjust_promotion",
+        method="PATCH",
+        path=API + _PROMOTION,
+        handler=promotions.adjust,
+        role=_O,
+        tag="promotions",
+        summary="Change targets while it runs",
+        returns=Promotion,
+        body=promotions.Adjustment,
+        also=(412, 413, 415, 428),
+    ),
+    _get(
+        "promotion_versions",
+        f"{_PROMOTION}/versions",
+        promotions.versions,
+        _V,
+        "promotions",
+        "What was changed, by whom and why",
+        promotions.Versions,
     ),
     _get("audit", "/audit", about.audit, _A, "about", "The audit log", list[AuditEntry]),
 )

@@ -6,12 +6,15 @@ from typing import Any
 
 import msgspec
 
+from schemas.promotion import LayerTarget, Target
 from warroom.auth.roles import Role
 from warroom.figures import Activating, Census, LedgerLine, Scaling
 from warroom.lists import Buyer, FlowLine, Member, MoveLine, OrderLine
+from warroom.promotions.definition import Definition, WrittenWindow
 from warroom.web.routes.about import Brands
 from warroom.web.routes.exports import Audience, Suppression
 from warroom.web.routes.figures import Ledger
+from warroom.web.routes.promotions import Adjustment, NewPromotion, Replacement
 from warroom.web.routes.records import Moves, Orders
 from warroom.web.routes.session import Session, SignIn
 
@@ -58,6 +61,24 @@ _VALUES: list[Any] = [
     Moves(items=[_MOVE], next=None),
     Audience(items=[Member(user_id="u000123", layer="R3", since=_AT, channel="wecom", campaign_id="d11-teaser")], next=None),
     Suppression(items=[Buyer(user_id="u000124", bought_at=_AT, orders=2)], next=None),
+]
+_DEFINITION = Definition(
+    promotion_id="d11-2026",
+    brand="acme",
+    name="Double 11",
+    window=WrittenWindow(from_="2026-11-10 20:00", to="2026-11-12 00:00"),
+    target=Target(
+        owner="lin",
+        layers=(
+            LayerTarget(layer="R3", headcount=40_000, conversion_rate=0.08, order_value=25_000),
+            LayerTarget(layer="R4", headcount=12_000, conversion_rate=0.2, order_value=30_000),
+        ),
+    ),
+)
+_VALUES += [
+    NewPromotion(definition=_DEFINITION, because="agreed on 1 October"),
+    Replacement(definition=_DEFINITION, because="the window was moved"),
+    Adjustment(edits=("R3/conversion_rate=9%",), because="the live room converts better than planned"),
 ]
 _LISTS: list[Any] = [
     Scaling(split="all", layer="R3", users=800, users_before=640, growth=0.25, new_users=120, known_users=680),

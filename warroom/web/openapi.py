@@ -17,6 +17,7 @@ _REFERENCE = "#/components/schemas/{name}"
 _ALWAYS = {400: "A value that is well formed and cannot be", 422: "A value that is not well formed", 429: "Too many requests"}
 _ALWAYS |= {403: "Not for this role, or not from this page", 500: "Something went wrong here", 503: "A server does not answer, or too busy"}
 _SAID = {401: "Not signed in", 404: "Nothing there", 413: "Too long a body", 415: "Another media type"}
+_SAID |= {409: "It is there already", 412: "Somebody else changed it meanwhile", 428: "If-Match is missing"}
 
 _DESCRIPTION = """\
 Figures of the 5R crowd-asset ladder, live and for any period. Times in answers are epoch milliseconds, money is in minor units of the

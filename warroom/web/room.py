@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from msgspec import Struct
-
 from schemas.ladder import Ladder
 from streams.ladder import Rules
 from warroom.auth.accounts import Accounts, AccountsFile, new_accounts
@@ -19,6 +17,7 @@ from warroom.auth.roles import Principal
 from warroom.auth.sessions import Sessions
 from warroom.auth.throttle import Buckets, LoginThrottle
 from warroom.live.live import Live, LiveConfig
+from warroom.web.desk import WebDesk
 from warroom.web.follow import Follow
 from warroom.web.pool import Pool
 from warroom.web.problems import Problem
@@ -43,13 +42,6 @@ class RoomConfig:
     now: Callable[[], int] = lambda: time.time_ns() // 1_000_000
 
 
-class Page(Struct, frozen=True, kw_only=True):
-    """How many of a list to give, and behind which cursor."""
-
-    limit: int
-    cursor: str | None
-
-
 class Room:
     """Made once a process; belongs to its event loop."""
 
@@ -62,9 +54,11 @@ class Room:
         self.layers = [layer.id for layer in ladder.layers]
         self.now = config.now
         self.partitions = config.live.partitions
-        self.pool = Pool(config.live.clickhouse, config.live.redis)
-        self.live = Live(config.live, ladder, config.now)
-        self.follow = Follow(config.live.kafka, config.live.topic_prefix, config.live.partitions)
+        live = config.live
+        self.pool = Pool(live.clickhouse, live.redis)
+        self.live = Live(live, ladder, config.now)
+        self.follow = Follow(live.kafka, live.topic_prefix, live.partitions)
+        self.desk = WebDesk(live.redis, live.kafka, live.topic_prefix, live.partitions, ladder, config.now)
         self.sessions = Sessions()
         self.throttle = LoginThrottle()
         self.limits = Buckets(config.rate, config.burst)
@@ -106,6 +100,7 @@ class Room:
         """Ends everything."""
         await self.live.close()
         self.follow.close()
+        self.desk.close()
         self.pool.close()
 
 

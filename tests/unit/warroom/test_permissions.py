@@ -59,6 +59,12 @@ EXPECTED = {
     "history": Role.OPERATOR,
     "audience": Role.OPERATOR,
     "suppression": Role.OPERATOR,
+    "promotions": Role.VIEWER,
+    "promotion": Role.VIEWER,
+    "promotion_versions": Role.VIEWER,
+    "create_promotion": Role.OPERATOR,
+    "replace_promotion": Role.OPERATOR,
+    "adjust_promotion": Role.OPERATOR,
     "audit": Role.ADMIN,
 }
 """Written out once more: a change of who may do what is a decision, and not a slip in a table."""
@@ -113,7 +119,7 @@ async def open_app() -> AsyncIterator[Any]:
 
 
 def target(endpoint: Endpoint) -> str:
-    return endpoint.path.replace("{brand}", "acme").replace("{user_id}", "u1").replace("{layer}", "R3")
+    return endpoint.path.replace("{brand}", "acme").replace("{user_id}", "u1").replace("{layer}", "R3").replace("{promotion_id}", "d11")
 
 
 def test_the_table_is_as_decided() -> None:

@@ -6,13 +6,13 @@ import time
 from typing import Annotated
 
 import msgspec
-from fastapi import Request
 from msgspec import Meta, Struct
 from starlette.responses import Response
 
 from warroom.auth.accounts import LONGEST_PASSWORD, AccountsError, password_fits
 from warroom.auth.roles import Principal, Role
 from warroom.auth.sessions import SESSION_MS
+from warroom.web.body import read_body
 from warroom.web.call import SESSION_COOKIE, Call, CallOf
 from warroom.web.problems import Problem, too_many
 
@@ -42,7 +42,7 @@ async def show(call: CallOf) -> Session:
 
 async def open_(call: CallOf) -> Response:
     """Sign in: sets the session's cookie. Wrong passwords slow down the user and the address they come from."""
-    asked = await _read(call.request)
+    asked = await read_body(call.request, SignIn, _MOST_BODY)
     room = call.room
     if room.is_open:
         return _answer(_session(call.principal), 200)
@@ -92,18 +92,3 @@ def _session(principal: Principal) -> Session:
 
 def _answer(session: Session, status: int) -> Response:
     return Response(msgspec.json.encode(session), status, {"Cache-Control": "no-store"}, "application/json")
-
-
-async def _read(request: Request) -> SignIn:
-    """The body. Raises Problem 413, 415 or 422."""
-    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
-        raise Problem(415, "expected application/json")
-    body = bytearray()
-    async for part in request.stream():
-        body += part
-        if len(body) > _MOST_BODY:
-            raise Problem(413, f"expected a body of {_MOST_BODY} bytes at most")
-    try:
-        return msgspec.json.decode(bytes(body), type=SignIn)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise Problem(422, f"body: {error}") from None

@@ -1,0 +1,110 @@
+"""Promotions over HTTP: made once, changed by whoever knows the newest version, told on the topic."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from schemas.promotion import Promotion
+from tests.asgi import Client
+from tests.integration.warroom_world import BRAND, LADDER, Day
+from warroom.auth.accounts import AccountsFile, Token, hash_token, new_accounts
+from warroom.auth.roles import Role
+from warroom.web.app import make_app
+from warroom.web.examples import EXAMPLES
+from warroom.web.routes.promotions import NewPromotion
+
+API = "/api/v1/promotions"
+CHANGE = {"edits": ["R3/conversion_rate=9%"], "because": "it converts better"}
+
+
+def definition(promotion_id: str, brand: str = BRAND) -> dict[str, Any]:
+    return {**EXAMPLES[NewPromotion]["definition"], "promotion_id": promotion_id, "brand": brand}
+
+
+@pytest.fixture
+async def clients(day: Day, tmp_path: Path) -> AsyncIterator[dict[str, Client]]:
+    """A viewer, an operator of the brand, and one of another."""
+    file, made = AccountsFile(tmp_path / "accounts.json"), new_accounts()
+    for name, role, brand in (("vera", Role.VIEWER, BRAND), ("olga", Role.OPERATOR, BRAND), ("nora", Role.OPERATOR, "nova")):
+        made = made.with_token(Token(name=name, role=role, sha256=hash_token(name), brands=(brand,)))
+    file.write(made)
+    app = make_app(day.room(accounts=file.path), LADDER)
+    yield {name: Client(app, authorization=f"Bearer {name}") for name in ("vera", "olga", "nora")}
+    await app.state.room.close()
+
+
+async def test_a_promotion_is_made_once_and_changed_on_its_newest_version(clients: dict[str, Client], day: Day) -> None:
+    olga, vera, nora = clients["olga"], clients["vera"], clients["nora"]
+    new = {"definition": definition("d11"), "because": "agreed"}
+    made = await olga.ask("POST", API, new)
+    assert (made.status, made.headers["etag"], made.headers["location"]) == (201, '"1"', f"{API}/d11")
+    again = await olga.ask("POST", API, new)
+    assert (again.status, "d11 exists: version 1, made by olga" in again.detail) == (409, True)
+
+    changed = await olga.ask("PATCH", f"{API}/d11", CHANGE, {"if-match": '"1"'})
+    assert (changed.status, changed.headers["etag"]) == (200, '"2"')
+    assert msgspec.json.decode(changed.body, type=Promotion).target.layers[0].conversion_rate == 0.09
+    late = await olga.ask("PATCH", f"{API}/d11", CHANGE, {"if-match": '"1"'})
+    assert (late.status, late.headers["etag"], "expected version 1, found version 2" in late.detail) == (412, '"2"', True)
+    blind = await olga.ask("PATCH", f"{API}/d11", CHANGE)
+    assert (blind.status, "expected If-Match" in blind.detail) == (428, True)
+    anew = {"definition": definition("d11") | {"name": "Double Eleven"}, "because": "the name"}
+    replaced = await olga.ask("PUT", f"{API}/d11", anew, {"if-match": '"2"'})
+    assert (replaced.status, replaced.json()["name"], replaced.json()["version"]) == (200, "Double Eleven", 3)
+
+    read = await vera.get(f"{API}/d11")
+    assert (read.json(), read.headers["etag"]) == (replaced.json(), '"3"')
+    assert (await vera.get(f"{API}/d11", **{"if-none-match": '"3"'})).status == 304
+    versions = (await vera.get(f"{API}/d11/versions")).json()["items"]
+    assert [(one["version"], one["changed_by"], one["reason"]) for one in versions] == [
+        (1, "olga", "agreed"),
+        (2, "olga", "it converts better"),
+        (3, "olga", "the name"),
+    ]
+    told = [msgspec.json.decode(m.value() or b"", type=Promotion) for m in day.deployment.read("promotions")]
+    assert [one.version for one in told if one.promotion_id == "d11"] == [1, 2, 3]
+
+    # who may not see the brand is told of nothing, and who may only look changes nothing
+    assert [one["promotion_id"] for one in (await vera.get(API)).json()["items"]] == ["d11"]
+    assert (await nora.get(API)).json() == {"items": []}
+    for refused in (await nora.get(f"{API}/d11"), await nora.ask("PATCH", f"{API}/d11", CHANGE, {"if-match": '"3"'})):
+        assert refused.status == 404
+    assert (await nora.ask("POST", API, {"definition": definition("n1"), "because": "x"})).status == 403
+    assert (await vera.ask("POST", API, new)).status == 403
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status", "said"),
+    [
+        ("POST", "", {"definition": {}, "because": "x"}, 422, "missing required field `promotion_id`"),
+        ("POST", "", {"definition": definition("d12"), "because": " "}, 422, r"$.because"),
+        ("POST", "", {"definition": definition("d12") | {"surprise": 1}, "because": "x"}, 422, "surprise"),
+        (
+            "POST",
+            "",
+            {"definition": definition("d12") | {"window": {"from": "2026-11-12", "to": "2026-11-11"}}, "because": "x"},
+            400,
+            "`to` after",
+        ),
+        (
+            "POST",
+            "",
+            {"definition": definition("d12") | {"target": {"owner": "lin"}}, "because": "x"},
+            400,
+            "expected either `layers` or `parts`",
+        ),
+        ("PATCH", "/none", CHANGE, 404, "expected a promotion that is there"),
+        ("PUT", "/none", {"definition": definition("none"), "because": "x"}, 404, "expected a promotion that is there"),
+    ],
+)
+async def test_what_is_no_promotion_is_told_why(
+    clients: dict[str, Client], method: str, path: str, body: Any, status: int, said: str
+) -> None:
+    answer = await clients["olga"].ask(method, API + path, body, {"if-match": '"1"'})
+    assert answer.status == status, answer.body
+    assert said in answer.detail
