@@ -11,11 +11,14 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple, Protocol
 
 import msgspec
+from redis import Redis
+from redis.cluster import RedisCluster
 from redis.exceptions import RedisError
 
 from schemas.promotion import Promotion
 from warroom.promotions import scripts
 from warroom.promotions.errors import DeskAway
+from warroom.states import RedisConfig
 
 _STALE_MS = 30_000
 """Longer than a publisher holds on to anything (`topic.DELIVERY_SECONDS`)."""
@@ -28,6 +31,19 @@ class Scripts(Protocol):
     """What the book needs of a Redis client, or a Redis Cluster's."""
 
     def eval(self, script: str, numkeys: int, *keys_and_args: Any) -> Any: ...
+
+
+@contextmanager
+def connected(config: RedisConfig) -> Iterator[Book]:
+    """The book in that Redis or Redis Cluster, while it is needed."""
+    make: Any = RedisCluster if config.cluster else Redis
+    client = make.from_url(config.url, **{"socket_timeout": 10, "socket_connect_timeout": 5, **config.options})
+    try:
+        yield Book(client, config.prefix)
+    finally:
+        if config.cluster:
+            client.disconnect_connection_pools()  # its close alone leaves the nodes' connections open
+        client.close()
 
 
 class NotRecovered(Exception):
