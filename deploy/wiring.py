@@ -5,6 +5,8 @@ from __future__ import annotations
 import ipaddress
 import os
 import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,6 +21,9 @@ from streams.link import Cluster, Connections, SingleNode
 from streams.stage import StepConfig
 from streams.worker import WorkerConfig
 from warroom.live.live import LiveConfig
+from warroom.promotions.book import connected
+from warroom.promotions.desk import Desk
+from warroom.promotions.topic import PromotionTopic
 from warroom.states import RedisConfig
 from warroom.web.room import RoomConfig
 
@@ -86,6 +91,14 @@ def redis_of(settings: Settings) -> RedisConfig:
         cluster=settings.redis_cluster,
         options=dict(settings.redis),
     )
+
+
+@contextmanager
+def desk_of(settings: Settings) -> Iterator[Desk]:
+    """The promotions' desk of this process."""
+    topic = PromotionTopic(settings.kafka_client(), settings.topic_prefix, settings.partitions)
+    with connected(redis_of(settings)) as book, closing(Desk(book, topic, ladder_of(settings), wall_clock)) as desk:
+        yield desk
 
 
 def sink_config(settings: Settings) -> SinkConfig:
