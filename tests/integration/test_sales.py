@@ -100,7 +100,7 @@ def order(
 
 
 def rollup(shard: int, watermark: int, moves: int = 0, **rows: Any) -> bytes:
-    values: dict[str, Any] = {"touches": [], "new_users": [], "orders": [], **rows}
+    values: dict[str, Any] = {"touches": [], "new_users": [], "orders": [], "junk_touches": [], **rows}
     return msgspec.json.encode(
         Rollup(
             shard=shard,
@@ -114,6 +114,7 @@ def rollup(shard: int, watermark: int, moves: int = 0, **rows: Any) -> bytes:
             offsets={},
             applied=0,
             duplicates=0,
+            junk=0,
             late=0,
             dead_letters={},
             forwarded=0,
