@@ -19,6 +19,7 @@ from deploy.topics import create_topics
 from deploy.wiring import clickhouse_of, ladder_of
 from schemas.topics import load_topics
 from sinks.migrate import migrate
+from streams.headers import read_headers
 
 
 class OnLoss(StrEnum):
@@ -147,7 +148,7 @@ def _line(message: Any) -> dict[str, Any]:
         "partition": message.partition(),
         "offset": message.offset(),
         "key": _text(message.key()),
-        "headers": {name: _text(header) for name, header in message.headers() or ()},
+        "headers": {name: _text(header) for name, header in read_headers(message)},
         "value": shown,
     }
 

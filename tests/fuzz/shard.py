@@ -31,6 +31,7 @@ from streams.ladder import Rules
 from streams.meta import Meta, decode_meta, encode_meta
 from streams.outbox import FORWARDED_HEADER, MAX_DEAD_LETTER_BYTES, Entry, Output, decode_entry, encode_entry, outputs
 from streams.plain import Outcome, PlainFold, PlainTransition
+from streams.replayed import ATTEMPT_HEADER, FIRST_SEEN_HEADER, REPLAYED_HEADER
 from streams.state import decode_state, encode_state
 from tests.golden.fold_engine import figures, plain
 
@@ -56,8 +57,8 @@ SEPARATOR = b"\x1e"
 
 
 class Incoming(NamedTuple):
-    """One record as it comes. `kind` None is the topic `spend`; `mark` the header of a forwarded record; a step ends after it, or is
-    followed by a sweep."""
+    """One record as it comes. `kind` None is the topic `spend`; `mark` the header of a forwarded record or of a replayed dead
+    letter; a step ends after it, or is followed by a sweep."""
 
     kind: Kind | None
     value: bytes | None
@@ -67,7 +68,9 @@ class Incoming(NamedTuple):
 
 
 _KINDS: tuple[Kind | None, ...] = (*KINDS, None)
-_MARKS = (b"1:7", b"1:8", b"1:6", b"1:18446744073709551616", b"0:1", b"9:1", b"1", b"1:-1", b"\xff", b"1:" + b"9" * 5_000)
+_FORWARDS = (b"1:7", b"1:8", b"1:6", b"1:18446744073709551616", b"0:1", b"9:1", b"1", b"1:-1", b"\xff", b"1:" + b"9" * 5_000)
+_REPLAYS = (b"touchpoints.order:0:7", b"touchpoints.order:1:7", b"touchpoints.order:0:-1", b"touchpoints.order:0", b"x" * 5_000)
+_MARKS = (*_FORWARDS, *_REPLAYS)
 
 
 def unpack(data: bytes) -> list[Incoming]:
@@ -104,7 +107,12 @@ class Record:
         return self._offset
 
     def headers(self) -> Any:
-        return None if self._incoming.mark is None else [("trace", None), (FORWARDED_HEADER, self._incoming.mark)]
+        mark = self._incoming.mark
+        if mark is None:
+            return None
+        if mark not in _REPLAYS:
+            return [("trace", None), (FORWARDED_HEADER, mark)]
+        return [(REPLAYED_HEADER, mark), (ATTEMPT_HEADER, b"2"), (FIRST_SEEN_HEADER, b"0001-01-01T00:00:00+14:00")]
 
 
 class Told(NamedTuple):
@@ -310,8 +318,9 @@ def _taken(fold: Fold) -> tuple[int, ...]:
     """What has become of the records so far, in the order of FATES."""
     counts = fold.counts
     applied = sum(touchpoints[0] for touchpoints, _ in counts.touches.values())
-    duplicates, forwarded = sum(counts.duplicates.values()), sum(counts.forwarded.values())
-    return applied, duplicates, counts.ticks, sum(fold.reasons.values()), forwarded, counts.repeated_forwards
+    replays = counts.replays["repeated"]
+    duplicates, forwarded = sum(counts.duplicates.values()) - replays, sum(counts.forwarded.values())
+    return applied, duplicates, counts.ticks, sum(fold.reasons.values()), forwarded, counts.repeated_forwards + replays
 
 
 def _by_user(transitions: Iterable[PlainTransition] | Iterator[PlainTransition]) -> dict[tuple[str, str], list[PlainTransition]]:
