@@ -21,6 +21,7 @@ from deploy.replay import Outcome, ReplayPlan, Watcher, run_replay
 from deploy.running import Broker, settings_on, stack_config, start_processes
 from deploy.settings import Settings, load_settings
 from deploy.stack.keeper import StackEvent
+from deploy.stack.ports import free_port
 from deploy.stack.supervisor import Stack
 from schemas.times import DAY_MS
 from sources.opening import open_source
@@ -150,17 +151,18 @@ def up(
     broker: BrokerOption = "mock",
     workers: Workers = 1,
     fresh: Annotated[bool, typer.Option("--fresh", help="Discard what an earlier run with the in-memory broker left.")] = False,
+    warroom: Annotated[bool, typer.Option("--warroom", help="With the war room's API, at RFLOW_WARROOM_HOST and _PORT.")] = False,
 ) -> None:
     """Start a stack for your own events and leave it running until Ctrl-C.
 
     Other commands find it by its folder: rflow census --data DIR. With --broker mock the topics are in memory and end with the run.
     """
-    status = asyncio.run(_up(data, _broker(broker), workers, fresh, load_settings()))
+    status = asyncio.run(_up(data, _broker(broker), workers, fresh, warroom, load_settings()))
     if status not in (None, signal.SIGINT, signal.SIGTERM):
         raise typer.Exit(1)
 
 
-async def _up(data: Path, broker: Broker, workers: int, fresh: bool, base: Settings) -> int | None:
+async def _up(data: Path, broker: Broker, workers: int, fresh: bool, warroom: bool, base: Settings) -> int | None:
     def on_event(event: StackEvent) -> None:
         if event.kind == "died":
             err.print(f"[yellow]{event.process} {event.detail}; starting it again ({event.restarts + 1})[/]", highlight=False)
@@ -173,11 +175,15 @@ async def _up(data: Path, broker: Broker, workers: int, fresh: bool, base: Setti
     async with Stack(config, on_event) as stack:
         assert stack.endpoints is not None
         settings = settings_on(stack.endpoints, base)
-        await start_processes(stack, settings, workers)
+        if warroom and not settings.warroom_port:
+            settings = settings_on(stack.endpoints, base, warroom_port=free_port())
+        await start_processes(stack, settings, workers, warroom=warroom)
         out.print()
         out.print(f"Kafka       {settings.kafka_bootstrap}", highlight=False)
         out.print(f"Redis       {stack.redis_url}", highlight=False)
         out.print(f"ClickHouse  {stack.clickhouse_url}  (database {settings.clickhouse_database})", highlight=False)
+        if warroom:
+            out.print(f"War room    http://{settings.warroom_host}:{settings.warroom_port}/api/v1/docs", highlight=False)
         out.print(f"Data        {data}  (logs in log/, process ids in run/)", highlight=False)
         if broker == "mock":
             out.print("[dim]The broker keeps its topics in memory: for trying out. --broker kafka keeps them.[/]")
