@@ -7,7 +7,7 @@ PACKAGE := .[embedded,data,dev]
 SECONDS ?= 60
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test fuzz lint bench lock clean
+.PHONY: help install demo test fuzz load lint bench lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -24,6 +24,10 @@ test: install ## the whole suite, on real servers; ARGS="-k sink" runs a part
 fuzz: install ## hostile input without end against decode and fold: SECONDS=3600, ARGS="--decode"
 	$(BIN)/python -m pip install --quiet -c constraints.txt --no-build-isolation -e '.[fuzz]'
 	$(BIN)/python -m tests.fuzz --seconds $(SECONDS) $(ARGS)
+
+load: install ## the load tests at full size: ten million records of backlog, a million newcomers, a minute of 56 times the traffic
+	$(BIN)/python -m tests.prerequisites
+	LOAD=full $(BIN)/python -m pytest tests/load -s $(ARGS)
 
 lint: install ## what must hold of every line: ruff, its format, mypy --strict
 	$(BIN)/ruff check .

@@ -59,15 +59,15 @@ Sent = tuple[str, int, bytes | None, bytes | None, list[tuple[str, bytes]] | Non
 
 
 class Worker:
-    """One worker process. `port` is where its health is told."""
+    """One worker process, or another of rflow's that `module` runs. `port` is where its health is told."""
 
-    def __init__(self, environment: dict[str, str], log: Path, *arguments: str) -> None:
+    def __init__(self, environment: dict[str, str], log: Path, *arguments: str, module: tuple[str, ...] = ("deploy", "worker")) -> None:
         self.port = free_port()
         self.log = log
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("RFLOW_")}
         with log.open("ab") as file:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "deploy", "worker", *arguments],
+                [sys.executable, "-m", *module, *arguments],
                 cwd=ROOT,
                 env={**inherited, **environment, "RFLOW_HTTP_PORT": str(self.port), "PYTHONUNBUFFERED": "1"},
                 stdin=subprocess.DEVNULL,
