@@ -7,7 +7,7 @@ PACKAGE := .[embedded,data,dev]
 SECONDS ?= 60
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test fuzz load lint bench lock clean
+.PHONY: help install demo test chaos fuzz load lint bench lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -28,6 +28,10 @@ fuzz: install ## hostile input without end against decode and fold: SECONDS=3600
 load: install ## the load tests at full size: ten million records of backlog, a million newcomers, a minute of 56 times the traffic
 	$(BIN)/python -m tests.prerequisites
 	LOAD=full $(BIN)/python -m pytest tests/load -s $(ARGS)
+
+chaos: install ## the fault campaign, one seed after the other: make chaos SEEDS=1-200 ARGS="--json FILE"
+	$(BIN)/python -m tests.prerequisites
+	$(BIN)/python -m tests.chaos --seeds $(or $(SEEDS),1-4) $(ARGS)
 
 lint: install ## what must hold of every line: ruff, its format, mypy --strict
 	$(BIN)/ruff check .

@@ -13,6 +13,12 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 CONFIG_VARIABLE = "RFLOW_CONFIG"
+_KAFKA_PATIENCE: dict[str, str | int | bool] = {
+    # A connection that has died without a word is given up within a session timeout; librdkafka's own default is a minute.
+    "socket.timeout.ms": 8_000,
+    "socket.connection.setup.timeout.ms": 8_000,
+    "socket.keepalive.enable": True,
+}
 _SECRET_OPTIONS = ("password", "key.pem", "secret", "token", "jaas")
 
 
@@ -108,7 +114,7 @@ class Settings(BaseSettings):
 
     def kafka_client(self) -> dict[str, Any]:
         """The configuration of every librdkafka client."""
-        return {"bootstrap.servers": self.kafka_bootstrap, "client.id": "rflow", **self.kafka}
+        return {"bootstrap.servers": self.kafka_bootstrap, "client.id": "rflow", **_KAFKA_PATIENCE, **self.kafka}
 
     def shown(self) -> dict[str, Any]:
         """All settings as they may be printed: secrets masked."""

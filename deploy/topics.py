@@ -34,7 +34,7 @@ def create_topics(kafka: dict[str, Any], prefix: str, partitions: int, replicati
     missing = [name for name in wanted if name not in there]
     if missing:
         new = [NewTopic(name, num_partitions=partitions, replication_factor=replication, config=wanted[name].config()) for name in missing]
-        for future in admin.create_topics(new, operation_timeout=timeout).values():
+        for future in admin.create_topics(new, operation_timeout=timeout, request_timeout=timeout).values():
             try:
                 future.result()
             except KafkaException as error:

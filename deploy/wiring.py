@@ -57,7 +57,10 @@ def worker_config(settings: Settings, name: str) -> WorkerConfig:
             group=settings.group,
             bootstrap=settings.kafka_bootstrap,
             session_timeout=settings.session_timeout,
-            heartbeat=min(3.0, settings.session_timeout / 3),
+            # A worker hears only with its next heartbeat that shards are to be shared anew; until then all of them stand still.
+            heartbeat=min(0.5, settings.session_timeout / 3),
+            # Nor do they stand still any longer for one who does not answer than for one who has died.
+            rebalance_timeout=settings.session_timeout,
         ),
         topic_prefix=settings.topic_prefix,
         key_prefix=settings.redis_prefix,
@@ -105,7 +108,8 @@ def sink_config(settings: Settings) -> SinkConfig:
     """What the sink needs to know."""
     return SinkConfig(
         kafka=settings.kafka_client(),
-        clickhouse=clickhouse_of(settings),
+        # A request that is not answered is repeated, having looked what came of it; a dead connection is not waited for any longer.
+        clickhouse=replace(clickhouse_of(settings), timeout=8),
         partitions=settings.partitions,
         topic_prefix=settings.topic_prefix,
         group=f"{settings.group}-sink",

@@ -35,8 +35,8 @@ class GroupConfig(Struct, frozen=True, kw_only=True):
     group: str
     bootstrap: str
     session_timeout: float = 10.0
-    heartbeat: float = 3.0
-    rebalance_timeout: float = 30.0
+    heartbeat: float = 0.5
+    rebalance_timeout: float = 10.0
     commit_interval: float = 5.0
 
 
@@ -72,6 +72,8 @@ def make_app(
         autodiscover=False,
         **options,
     )
+    # Outputs go through the publisher; Faust's own producer would only be one more that has to reach Kafka before anything begins.
+    app.boot_strategy.enable_kafka_producer = False
     app.transport = BatchTransport(servers, app, host=host, reader=reader)
     channel = app.topic(*host.topics, key_serializer="raw", value_serializer="raw", acks=False)
 

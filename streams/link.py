@@ -79,7 +79,7 @@ class Cluster:
 class Link:
     """The shard's one connection, opened when needed. Not for concurrent use."""
 
-    def __init__(self, connections: Connections, key: str, *, timeout: float = 10.0) -> None:
+    def __init__(self, connections: Connections, key: str, *, timeout: float = 8.0) -> None:
         self._connections = connections
         self._key = key
         self._timeout = timeout

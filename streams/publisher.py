@@ -18,6 +18,8 @@ _DEFAULTS: dict[str, Any] = {
     "acks": "all",
     # Never give up inside an entry: a record left out would be a hole that the subscriber's rule cannot see.
     "message.timeout.ms": 0,
+    # A connection that has died without a word is given up within a session timeout; what it carried is sent again, and told apart.
+    "request.timeout.ms": 8_000,
     "linger.ms": 2,
     "compression.type": "lz4",
     "message.max.bytes": 5_000_000,

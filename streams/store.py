@@ -47,7 +47,7 @@ class ShardKeys:
 class ShardStore:
     """One shard in Redis. Raises RedisError, OSError or TimeoutError when Redis does not answer or refuses."""
 
-    def __init__(self, connections: Connections, prefix: str, shard: int, *, timeout: float = 10.0) -> None:
+    def __init__(self, connections: Connections, prefix: str, shard: int, *, timeout: float = 8.0) -> None:
         self.keys = ShardKeys(prefix, shard)
         self._link = Link(connections, self.keys.meta, timeout=timeout)
         self._waitaof = True

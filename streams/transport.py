@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import structlog
 from aiokafka import AIOKafkaConsumer
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
+from aiokafka.errors import KafkaConnectionError
 from aiokafka.errors import KafkaError as AioKafkaError
 from aiokafka.structs import OffsetAndMetadata, TopicPartition
 from faust.transport.drivers import aiokafka as driver
@@ -22,6 +23,11 @@ from streams.host import ShardHost
 from streams.logs import Fetched, LogReader, Place
 
 log = structlog.get_logger(__name__)
+
+_ANSWER_S = 2.0
+"""Beyond what it waits for itself, an answer of the group's coordinator takes no longer."""
+_COMMIT_S = 3.0
+_RETRY_S = 0.5
 
 
 class Batch(NamedTuple):
@@ -39,6 +45,21 @@ class Batch(NamedTuple):
 class ConsumerThread(driver.AIOKafkaConsumerThread):
     """Faust's member of the consumer group, with an assignor that gives all partitions of one number to one member."""
 
+    async def on_start(self) -> None:
+        """Joins the group, as soon as Kafka answers."""
+        is_told = False
+        while not (self.should_stop or self.app.should_stop):
+            try:
+                await super().on_start()
+            except KafkaConnectionError as error:
+                if not is_told:
+                    log.warning("Kafka does not answer yet", error=str(error))
+                    is_told = True
+                await self._ensure_consumer().stop()
+                await asyncio.sleep(_RETRY_S)
+            else:
+                return
+
     def _create_worker_consumer(self, transport: Any) -> AIOKafkaConsumer:
         conf = self.app.conf
         return AIOKafkaConsumer(
@@ -52,7 +73,8 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
             session_timeout_ms=int(conf.broker_session_timeout * 1000),
             rebalance_timeout_ms=int(conf.broker_rebalance_timeout * 1000),
             heartbeat_interval_ms=int(conf.broker_heartbeat_interval * 1000),
-            request_timeout_ms=max(40_000, int(conf.broker_session_timeout * 1000) + 5_000),
+            # Whether others are still there takes the broker that long to say; a connection that has died is not waited for longer.
+            request_timeout_ms=int((max(conf.broker_session_timeout, conf.broker_rebalance_timeout) + _ANSWER_S) * 1000),
             # Membership alone: the records themselves come through librdkafka.
             max_poll_interval_ms=2**31 - 1,
             **driver.credentials_to_aiokafka_auth(conf.broker_credentials, conf.ssl_context),
@@ -65,23 +87,48 @@ class BatchConsumer(driver.Consumer):
     host: ShardHost
     reader: LogReader
     seeking: asyncio.Lock
+    _assigned: int | None = None
+    """the number of the assignment that is in force, None between two: what it was is no longer this worker's"""
+    _assignments: int = 0
+    _committing: asyncio.Future[Any] | None = None
+    _taken: tuple[int, dict[Place, int]] | None = None
+    """the assignment whose shards have been taken, and where its logs were begun to be read"""
 
     def _new_consumer_thread(self) -> ConsumerThread:
         return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         """Lets the shards go before anyone else takes them."""
+        self._assigned = None
         self.reader.assign({})
         await self.host.close()
         await super().on_partitions_revoked(revoked)
 
+    async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
+        """From now on these are this worker's; they are taken when Faust seeks."""
+        self._assignments += 1
+        self._assigned = self._assignments
+        await super().on_partitions_assigned(assigned, generation_id)
+
     async def seek_to_committed(self) -> Mapping[TP, int]:
-        """Takes the shards of the current assignment: outbox first, then each log from the applied offset on."""
+        """Takes the shards of the current assignment, once: outbox first, then each log from the applied offset on.
+
+        Faust also seeks when a fetch ends in the middle of a rebalance. The old shards are not to be taken again then, nor the new ones
+        twice: each time costs the figures as long as taking them does.
+        """
         async with self.seeking:
-            self.host.follow = self._follow
-            begin = await self.host.open({tp.partition for tp in self.assignment()})
-            self.reader.assign(begin)
-            self.host.generation = self.reader.generation
+            assigned = self._assigned
+            if assigned is None:
+                return {}
+            if self._taken is None or self._taken[0] != assigned:
+                self.host.follow = self._follow
+                begin = await self.host.open({tp.partition for tp in self.assignment()})
+                if assigned != self._assigned:
+                    return {}
+                self.reader.assign(begin)
+                self.host.generation = self.reader.generation
+                self._taken = (assigned, begin)
+            begin = self._taken[1]
         return {TP(topic, partition): offset for (topic, partition), offset in begin.items()}
 
     def _follow(self, begin: dict[Place, int]) -> None:
@@ -119,16 +166,14 @@ class BatchConsumer(driver.Consumer):
         return committed
 
     async def _commit_applied(self, offsets: Mapping[TP, int]) -> bool:
-        if not offsets:
+        """Nothing waits for long for it, and none is begun while one is under way: the group's coordinator may be gone."""
+        if not offsets or (self._committing is not None and not self._committing.done()):
             return False
-        try:
-            await self._thread._ensure_consumer().commit(
-                {TopicPartition(tp.topic, tp.partition): OffsetAndMetadata(offset, "") for tp, offset in offsets.items()}
-            )
-        except (TimeoutError, AioKafkaError) as error:
-            log.debug("offsets for lag tools not committed", error=str(error))
-            return False
-        return True
+        said = {TopicPartition(tp.topic, tp.partition): OffsetAndMetadata(offset, "") for tp, offset in offsets.items()}
+        self._committing = asyncio.ensure_future(self._thread._ensure_consumer().commit(said))
+        self._committing.add_done_callback(_told_of_commit)
+        done, _ = await asyncio.wait({self._committing}, timeout=_COMMIT_S)
+        return bool(done) and self._committing.exception() is None
 
     def verify_event_path(self, now: float, tp: TP) -> None:
         """The worker's own watchdog looks after progress."""
@@ -140,6 +185,13 @@ class BatchTransport(driver.Transport):
     def __init__(self, *args: Any, host: ShardHost, reader: LogReader, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.Consumer = type("Consumer", (BatchConsumer,), {"host": host, "reader": reader, "seeking": asyncio.Lock()})  # type: ignore[misc]
+
+
+def _told_of_commit(committed: asyncio.Future[Any]) -> None:
+    if not committed.cancelled() and (error := committed.exception()) is not None:
+        if not isinstance(error, AioKafkaError | TimeoutError):
+            raise error
+        log.debug("offsets for lag tools not committed", error=str(error))
 
 
 def _offset(fetched: Fetched) -> int:

@@ -12,6 +12,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Coroutine, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -102,12 +103,20 @@ class Servers:
         """Run a coroutine on the servers' loop and wait for its result."""
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
 
-    def kafka(self) -> Server:
-        """A Kafka broker, without topics. The first ever fetches its jars."""
+    def kafka(self, behind: tuple[int, int] | None = None) -> Server:
+        """A Kafka broker, without topics. The first ever fetches its jars.
+
+        `behind`: a second port to listen on, and the one that clients there are sent back to, where a proxy leads to the former.
+        """
         data, port = self._new("kafka"), free_port()
         jars = kafka_jars(default_cache())
         format_kafka(data / "kafka", port, free_port(), jars)
-        return Server(self, self._start(data, kafka_server(data / "kafka", port, jars)), f"127.0.0.1:{port}")
+        if behind is not None:
+            _listen_behind(data / "kafka" / "server.properties", *behind)
+        spec = kafka_server(data / "kafka", port, jars)
+        # It lives for minutes: what Java's second compiler takes, on the cores that the tests need, it would never bring back in.
+        spec = replace(spec, env={**spec.env, "JAVA_TOOL_OPTIONS": "-XX:TieredStopAtLevel=1"})
+        return Server(self, self._start(data, spec), f"127.0.0.1:{port}")
 
     def mock_broker(self, config: MockBrokerConfig) -> Server:
         """The in-memory broker."""
@@ -149,6 +158,21 @@ class Servers:
         self.run(process.start())
         self._processes.append(process)
         return process
+
+
+def _listen_behind(properties: Path, port: int, told: int) -> None:
+    """Gives a broker's settings another listener, `port`, whose clients are told that it is at `told`."""
+    added = {
+        "listeners": f"BEHIND://127.0.0.1:{port}",
+        "advertised.listeners": f"BEHIND://127.0.0.1:{told}",
+        "listener.security.protocol.map": "BEHIND:PLAINTEXT",
+    }
+    lines = []
+    for line in properties.read_text().splitlines():
+        name = line.partition("=")[0]
+        lines.append(f"{line},{added.pop(name)}" if name in added else line)
+    assert not added, f"expected {', '.join(added)} in {properties}"
+    properties.write_text("\n".join(lines) + "\n")
 
 
 def _ask(client: redis.Redis, *command: object) -> Any:

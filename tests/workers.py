@@ -267,22 +267,21 @@ class Deployment:
 
     def until_applied(self, ends: dict[tuple[str, int], int], seconds: float = PATIENCE_S) -> None:
         """Wait until everything up to these ends is applied, swept, and told on the output topics."""
-        index = {self.topic(kind.topic): i for i, kind in enumerate(KINDS)}
-
-        def applied() -> bool:
-            metas = self.metas()
-            return all(metas[shard].offsets[index[topic]] >= end - 1 for (topic, shard), end in ends.items()) and all(
-                meta.watermark is None or (meta.sweeping is None and (meta.swept_to or 0) >= self.rules.last_turn(meta.watermark))
-                for meta in metas
-            )
-
-        self.until(applied, f"{sum(ends.values())} records to be applied", seconds)
+        self.until(lambda: self.is_applied(ends, self.metas()), f"{sum(ends.values())} records to be applied", seconds)
         versions = [meta.version for meta in self.metas()]
         # What is forwarded meanwhile makes further versions.
         self.until(
             lambda: all(found >= version for found, version in zip(self.published(), versions, strict=True)),
             f"versions {versions} to be published",
             seconds,
+        )
+
+    def is_applied(self, ends: dict[tuple[str, int], int], metas: list[Meta]) -> bool:
+        """Whether everything up to these ends is applied, and swept."""
+        index = {self.topic(kind.topic): i for i, kind in enumerate(KINDS)}
+        return all(metas[shard].offsets[index[topic]] >= end - 1 for (topic, shard), end in ends.items()) and all(
+            meta.watermark is None or (meta.sweeping is None and (meta.swept_to or 0) >= self.rules.last_turn(meta.watermark))
+            for meta in metas
         )
 
     def published(self) -> list[int]:

@@ -17,6 +17,7 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewPartitions
 from redis.crc import key_slot
 
+from deploy.stack.ports import free_port
 from schemas.partition import partition_of
 from schemas.topics import load_topics
 from streams.errors import LadderChanged
@@ -392,6 +393,18 @@ def test_without_redis_a_worker_starts_late_and_stops_in_time(
         server.start()
         deployment.until_applied(deployment.produce(likes(0, 100)))
         assert worker.stop() == 0, worker.tail()
+
+
+def test_without_kafka_a_worker_waits_and_stops_in_time(tmp_path: Path, redis_url: str, topic_prefix: str, key_prefix: str) -> None:
+    with Deployment(tmp_path, f"127.0.0.1:{free_port()}", redis_url, topic_prefix, key_prefix) as deployment:
+        worker = deployment.start()
+        deployment.until(lambda: worker.get("/readyz")[0] == 503, "the worker to say that it is not ready")
+        time.sleep(1)
+        assert worker.is_running
+        assert b"Kafka does not answer yet" in worker.log.read_bytes()
+        began = time.monotonic()
+        assert worker.stop() == 0, worker.tail()
+        assert time.monotonic() - began < 10
 
 
 def test_workers_frozen_within_a_step_while_another_took_their_shards_change_nothing_and_join_again(deployment: Deployment) -> None:
