@@ -167,8 +167,8 @@ def _today(facts: BrandFacts, rows: list[Row]) -> Today:
         gmv_new=whole["gmv_new"],
         gmv_new_share=_over(whole["gmv_new"], whole["gmv"]),
         new_users=told.get(("new_users", ""), _NOTHING)["orders"],
-        users_forward=moves["orders"],
-        users_reverse=moves["buyers"],
+        moves_forward=moves["orders"],
+        moves_reverse=moves["buyers"],
         spend=spend,
         roi=_over(whole["gmv"], spend),
         layers=[

@@ -125,7 +125,10 @@ class LayerSales(Struct, frozen=True, kw_only=True):
 
 
 class Today(Struct, frozen=True, kw_only=True):
-    """The brand's day so far, from midnight in its time zone. New buyers were first seen in the 24 hours before the purchase."""
+    """The brand's day so far, from midnight in its time zone. New buyers were first seen in the 24 hours before the purchase.
+
+    Moves are transitions: who moves twice counts twice.
+    """
 
     begins: int
     orders: int
@@ -136,8 +139,8 @@ class Today(Struct, frozen=True, kw_only=True):
     gmv_new: int
     gmv_new_share: float | None
     new_users: int
-    users_forward: int
-    users_reverse: int
+    moves_forward: int
+    moves_reverse: int
     spend: int
     roi: float | None
     layers: list[LayerSales]

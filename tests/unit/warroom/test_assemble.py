@@ -110,7 +110,7 @@ def test_today_and_the_rankings() -> None:
         rankings=[{"dimension": "channel", **ranked}, {"dimension": "guide", **ranked, "label": "g1"}],
     )
     day = told.today
-    assert (day.order_value, day.gmv_new_share, day.spend, day.roi, day.new_users, day.users_forward) == (250, 0.25, 250, 4, 6, 8)
+    assert (day.order_value, day.gmv_new_share, day.spend, day.roi, day.new_users, day.moves_forward) == (250, 0.25, 250, 4, 6, 8)
     assert [(c.channel, c.spend, c.gmv, c.roi) for c in day.channels] == [("douyin", 200, 600, 3), ("", 0, 400, None), ("jd", 50, 0, 0)]
     assert [(row.layer, row.gmv) for row in day.layers] == [("R0", 0), ("R1", 1000), ("R4", 0)]
     assert ([r.label for r in told.rankings.channels], [r.label for r in told.rankings.guides]) == (["douyin"], ["g1"])
