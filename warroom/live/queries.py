@@ -104,4 +104,4 @@ FROM
 GROUP BY what, label
 ORDER BY what, label
 """
-"""Of 'moves' `orders` are transitions forward and `buyers` those in reverse, of 'new_users' `orders` are users, of spend `gmv` is its amount."""
+"""Of 'moves' `orders` are transitions forward and `buyers` those in reverse; of 'new_users' `orders` are users; of spend `gmv` is it."""
