@@ -19,9 +19,10 @@ from schemas.validate import Validator
 from streams.headers import Mark, mark_of, read_headers
 from streams.ladder import RELATION_KINDS, Brand, Rules
 from streams.meta import Meta
+from streams.pace import paces_told
 from streams.plain import Outcome, PlainFold, PlainUser, UserKey
 from streams.replayed import own_place
-from streams.state import State, pace_told
+from streams.state import State
 from warroom.states import States, require_ladder
 
 
@@ -186,10 +187,9 @@ def _census_differences(meta: Meta, shard: int, standing: dict[str, Counter[str]
 
 def _paces(state: State, fold: PlainFold, user: UserKey) -> Iterator[tuple[str, Any, Any]]:
     """(what, Redis' side, the topics' side) of the user's pace, which is a matter of each log alone."""
-    most = fold.ladder.junk_above_of(user[0])
-    for kind, pace in ((Kind.EXPOSURE, state.exposures), (Kind.INTERACTION, state.interactions)):
+    for kind, in_redis in zip((Kind.EXPOSURE, Kind.INTERACTION), paces_told(state), strict=True):
         told = fold.paces.get((user, kind))
-        yield f"{kind.value}: pace", pace_told(pace, state.base), told and (told.minute, min(told.records, most))
+        yield f"{kind.value}: pace", list(in_redis.items()), list(told.minutes.items()) if told else []
 
 
 def _unproven(state: State, plain: PlainUser, rules: Rules, brand: Brand, partial: dict[str, int]) -> set[str]:

@@ -25,11 +25,10 @@ from streams.labels import Labels
 from streams.ladder import Brand, Effect, Rule, Rules
 from streams.meta import Meta
 from streams.outbox import FORWARDED_HEADER, Entry, Forward, Letter, letter_of, portable
+from streams.pace import PACE_BITS, PACE_MASK, change_minute, pace_floor
 from streams.predicate import lapse_of, layer_at
 from streams.replayed import own_place, replay_mark
 from streams.state import (
-    PACE_BITS,
-    PACE_MASK,
     RING_BYTES,
     OrderEntry,
     State,
@@ -38,7 +37,6 @@ from streams.state import (
     event_hash,
     in_ring,
     new_state,
-    pace_floor,
     with_entry,
 )
 
@@ -162,14 +160,14 @@ class Fold:
             watermark = meta.watermark
             assert watermark is not None
         # 3. The pace. It is told by this log alone, in its own order: what is a duplicate depends on how the logs were merged, and what
-        # is junk must not. (`pace_floor` without the call.)
+        # is junk must not.
         brand = self._rules.brands[touchpoint.brand]
         if topic < PACED and state is not None:
             pace = state.interactions if topic else state.exposures
-            floor = at // MINUTE_MS - state.base // MINUTE_MS << PACE_BITS
-            if pace is None or pace < floor:
-                pace = floor
-            elif pace & PACE_MASK >= brand.junk_above:
+            minute = at // MINUTE_MS - state.base // MINUTE_MS
+            if pace is None or pace >> PACE_BITS != minute:
+                pace = change_minute(state, topic, pace, minute, brand.junk_above)
+            if pace & PACE_MASK >= brand.junk_above:
                 self.counts.junk[at - at % MINUTE_MS, touchpoint.brand, touchpoint.type, touchpoint.channel] += 1
                 return
             if topic:

@@ -12,6 +12,7 @@ What the rules leave open is decided here so:
   brings no new evidence.
 - An event id is known per user: two users may share one.
 - What is junk is found before what is a duplicate: a record told again uses up its user's minute like any other.
+- A minute is counted as long as no two others have been told of since: what is older begins anew when it is told of again.
 - A decay that ends several layers at one instant is one transition; its cause is that of the layer the user stood on.
 - Evidence from only some membership types is an active relation whose latest change is of such a type; leaves always end.
 - Figures count each purchase and refund when it is taken; that an order's bound later drops it does not uncount it.
@@ -85,10 +86,18 @@ class PlainFigures(Struct):
 
 
 class PlainPace(Struct):
-    """A user's records of one topic since its latest minute began; records of earlier minutes that came since then count too."""
+    """How many records of one topic have counted in the two minutes that a user's records last fell into, the later told of last."""
 
-    minute: int
-    records: int = 0
+    minutes: dict[int, int] = {}
+
+    def takes(self, minute: int, most: int) -> bool:
+        """Counts one more record of a minute, unless it has its `most`."""
+        counted = self.minutes.get(minute, 0)
+        if counted >= most:
+            return False
+        others = [(other, n) for other, n in self.minutes.items() if other != minute]
+        self.minutes = dict([*others[-1:], (minute, counted + 1)])
+        return True
 
 
 class PlainUser:
@@ -194,15 +203,11 @@ class PlainFold:
         )
 
     def _is_junk(self, key: UserKey, kind: Kind, at: int) -> bool:
-        """Whether this exposure or interaction is one too many in its user's latest minute of that topic; a late one counts there too."""
+        """Whether this exposure or interaction is one too many in its user's minute of that topic."""
         if kind not in (Kind.EXPOSURE, Kind.INTERACTION):
             return False
-        minute = at // MINUTE_MS
-        pace = self.paces.setdefault((key, kind), PlainPace(minute))
-        if minute > pace.minute:
-            pace.minute, pace.records = minute, 0
-        pace.records += 1
-        return pace.records > self.ladder.junk_above_of(key[0])
+        pace = self.paces.setdefault((key, kind), PlainPace())
+        return not pace.takes(at // MINUTE_MS, self.ladder.junk_above_of(key[0]))
 
     def _conditions_of(self, brand: str) -> tuple[tuple[Condition, ...], ...]:
         if brand not in self._conditions:

@@ -10,15 +10,10 @@ import msgspec
 import xxhash
 from msgspec import Struct
 
-from schemas.times import MINUTE_MS
-
 FORMAT = 1
 RING_EVENTS = 16
 RING_BYTES = 6
 """Bytes of an event id's hash kept in the ring: two of a user's last 16 events are mistaken for one once in 10^13 events."""
-PACE_BITS = 12
-PACE_MASK = (1 << PACE_BITS) - 1
-"""What a pace holds in its lower bits: the records of its minute. No ladder allows as many."""
 MAX_ORDERS = MAX_RELATIONS = MAX_REFUNDS = 512
 
 LabelRef = int | str | None
@@ -60,8 +55,8 @@ class State(Struct, array_like=True, gc=False):
     `touches` has, per evidence slot, None or [first, last, count] followed, where a layer asks for a count above one, by
     the latest such pairs of time and event-id hash in ascending order.
 
-    `exposures` and `interactions` are the user's pace in those logs: how many minutes after that of `base` the latest minute came, and
-    in the lower PACE_BITS how many records have counted since it began; None before the first.
+    `exposures` and `interactions` are the user's pace in those logs in the minute of the last record that counted (`streams.pace`), None
+    before the first; `..._before` in the minute last told of before that one.
     """
 
     format: int
@@ -84,6 +79,8 @@ class State(Struct, array_like=True, gc=False):
     ring: bytes
     exposures: int | None
     interactions: int | None
+    exposures_before: int | None
+    interactions_before: int | None
 
 
 encode_state = msgspec.msgpack.Encoder().encode
@@ -92,17 +89,9 @@ decode_state = msgspec.msgpack.Decoder(State).decode
 
 def new_state(base: int, slots: int) -> State:
     """A user first seen at `base`, without evidence, on the lowest layer."""
-    return State(FORMAT, 0, 0, base, 0, None, [None] * slots, None, None, None, None, None, None, None, None, None, None, b"", None, None)
-
-
-def pace_floor(at: int, base: int) -> int:
-    """The pace of a user who has had no record since the minute of `at` began."""
-    return (at // MINUTE_MS - base // MINUTE_MS) << PACE_BITS
-
-
-def pace_told(pace: int | None, base: int) -> tuple[int, int] | None:
-    """A pace in words: its minute, counted from the epoch, and how many records have counted since."""
-    return None if pace is None else (base // MINUTE_MS + (pace >> PACE_BITS), pace & PACE_MASK)
+    return State(
+        FORMAT, 0, 0, base, 0, None, [None] * slots, None, None, None, None, None, None, None, None, None, None, b"", None, None, None, None
+    )  # fmt: skip
 
 
 event_hash = xxhash.xxh3_64_digest

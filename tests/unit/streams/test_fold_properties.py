@@ -16,8 +16,9 @@ from schemas.times import from_rfc3339
 from schemas.touchpoint import PURCHASE, Kind, Order, Tick, Touchpoint
 from schemas.transition import Transition
 from streams.labels import Labels
+from streams.pace import paces_told
 from streams.plain import Outcome, PlainFold, PlainTransition
-from streams.state import State, pace_told
+from streams.state import State
 from tests.golden.cases import ladder_named
 from tests.golden.engine import Event, Sweep
 from tests.golden.fold_engine import MemoryShard, figures, plain
@@ -73,14 +74,14 @@ class Run:
         labels = Labels(self.shard.labels)
         return {user: self._state(user[0], state, labels) for user, state in self.shard.users().items()}
 
-    def paces(self) -> dict[tuple[User, Kind], tuple[int, int]]:
-        """How many records count since which minute, for each user and log that has any."""
-        told = {
-            (user, kind): pace_told(pace, state.base)
+    def paces(self) -> dict[tuple[User, Kind], list[tuple[int, int]]]:
+        """How many records have counted in which minutes, for each user and log that has any."""
+        return {
+            (user, kind): list(told.items())
             for user, state in self.shard.users().items()
-            for kind, pace in ((Kind.EXPOSURE, state.exposures), (Kind.INTERACTION, state.interactions))
+            for kind, told in zip((Kind.EXPOSURE, Kind.INTERACTION), paces_told(state), strict=True)
+            if told
         }
-        return {key: pace for key, pace in told.items() if pace is not None}
 
     def _state(self, brand: str, state: State, labels: Labels) -> Any:
         turn = self.shard.rules.brands[brand].calendar.last_turn(self.shard.meta.watermark or 0)
@@ -202,8 +203,7 @@ def test_the_fold_equals_the_plain_fold_transition_by_transition(ladder: Ladder,
     assert found.shard.outcomes == outcomes
     assert figures(found.shard.rollups) == expected.figures()
     assert found.shard.meta.watermark == expected.watermark
-    most = ladder.junk_above_of
-    assert found.paces() == {key: (pace.minute, min(pace.records, most(key[0][0]))) for key, pace in expected.paces.items()}
+    assert found.paces() == {key: list(pace.minutes.items()) for key, pace in expected.paces.items()}
     for user, state in found.shard.users().items():
         assert state.layer == expected.users[user].layer
         assert state.seq == expected.users[user].seq

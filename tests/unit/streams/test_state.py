@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.times import MINUTE_MS
+from streams.pace import pace_floor, paces_told
 from streams.state import (
     RING_BYTES,
     RING_EVENTS,
@@ -15,8 +16,6 @@ from streams.state import (
     event_hash,
     in_ring,
     new_state,
-    pace_floor,
-    pace_told,
     with_entry,
 )
 
@@ -55,5 +54,7 @@ def test_a_state_comes_back_as_it_was_stored_and_a_new_one_is_small() -> None:
 @given(st.integers(0, 10**13), st.integers(0, 10**13), st.integers(1, 4_000))
 def test_a_pace_holds_its_minute_and_its_records_whichever_came_first(at: int, base: int, records: int) -> None:
     floor = pace_floor(at, base)
-    assert pace_told(floor + records, base) == (at // MINUTE_MS, records)
+    state = new_state(base, 4)
+    state.interactions = floor + records
+    assert paces_told(state) == ({}, {at // MINUTE_MS: records})
     assert pace_floor(at - MINUTE_MS, base) < floor + records < pace_floor(at + MINUTE_MS, base)
