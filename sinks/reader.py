@@ -65,7 +65,10 @@ class Reader:
             if found.error is not None or not found.partitions:
                 raise KafkaAway(f"topic {topic} is not there yet")
             if len(found.partitions) != self._partitions:
-                raise LogStale(f"topic {topic}: expected {self._partitions} partitions, found {len(found.partitions)}")
+                raise LogStale(
+                    f"topic {topic}: expected {self._partitions} partitions, found {len(found.partitions)}: "
+                    "set `partitions` to what the workers have"
+                )
 
     def seek(self, offsets: dict[Lane, int]) -> dict[Lane, int]:
         """From now on read these lanes, each from its offset on, and no others; returns where each begins.
@@ -148,7 +151,7 @@ class Reader:
 
     def _weigh(self, error: KafkaError) -> None:
         if error.code() in (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE):
-            raise LogGap(f"the log was cut off while it was being read: {error.str()}")
+            raise LogGap(f"the log was cut off while it was being read: {error.str()}. The next start names what is missing")
         if error.fatal():
             raise KafkaException(error)
         log.warning("Kafka: %s", error.str())

@@ -244,11 +244,10 @@ class _Loop:
 
     def _lost(self, lane: Lane, how: str) -> None:
         """Records of a lane are missing."""
-        found = f"{lane.stream.value}[{lane.partition}]: records are lost: {how}"
         if self._config.on_gap is OnGap.STOP:
-            raise LogGap(f"{found}. --on-gap continue accepts the loss")
+            raise LogGap(f"{lane.stream.value}[{lane.partition}]: records are lost: {how}. --on-gap continue accepts the loss")
         metrics.SINK_GAPS.labels(stream=lane.stream.value).inc()
-        log.warning("%s", found)
+        log.warning("%s[%d]: records are lost: %s", lane.stream.value, lane.partition, how)
 
     def _look_around(self) -> None:
         """Tell lag and health, now and then."""

@@ -52,6 +52,7 @@ WATERMARK = Gauge("rflow_watermark_seconds", "The shard's watermark, in seconds 
 OUTBOX_DEPTH = Gauge("rflow_outbox_entries", "Outbox entries that Kafka has not acknowledged.", ["shard"])
 USERS = Gauge("rflow_users", "Users by brand and layer in the shards this worker holds.", ["brand", "layer"])
 SHARDS = Gauge("rflow_shards", "Shards this worker holds.")
+SHARDS_STOPPED = Gauge("rflow_shards_stopped", "Of these, shards that wait for an operator's decision; /healthz tells why.")
 WATCHDOG = Counter("rflow_watchdog_trips", "Times the watchdog found a shard without progress although its logs held more.", ["shard"])
 
 REDIS_DURABLE = Gauge(

@@ -395,7 +395,8 @@ class Shard:
         except (msgspec.ValidationError, msgspec.DecodeError) as error:
             foreign = [user for user, state in states.items() if not _is_state(state)]
             raise StateUnreadable(
-                f"shard {self.number}: expected users' states as this release writes them, found in {', '.join(foreign[:3])}: {error}"
+                f"shard {self.number}: expected users' states as this release writes them, found in {', '.join(foreign[:3])}: {error}. "
+                "Run the release that wrote them, or build the shard anew (deploy/RUNBOOK.md)"
             ) from None
 
     def _user_keys(self, records: list[Record]) -> list[str]:

@@ -103,7 +103,8 @@ class LogInspector:
             known = meta.topic_ids.get(kind.topic)
             if known is not None and kind.topic in ids and ids[kind.topic] != known:
                 raise StaleLog(
-                    f"shard {shard}: expected topic {topic} with id {known}, found one with id {ids[kind.topic]}: it was made anew"
+                    f"shard {shard}: expected topic {topic} with id {known}, found one with id {ids[kind.topic]}: it was made anew. "
+                    "Bring the old one back, or start over (deploy/RUNBOOK.md)"
                 )
             begins.append(_begin_of(shard, topic, meta.offsets[i], low, high, continue_on_gap=continue_on_gap))
         return begins, ids
@@ -188,7 +189,8 @@ def _begin_of(shard: int, topic: str, applied: int, low: int, high: int, *, cont
     begin = applied + 1
     if begin > high:
         raise StaleLog(
-            f"shard {shard}: expected {topic} to reach offset {applied}, which has been applied, found that it ends at {high - 1}"
+            f"shard {shard}: expected {topic} to reach offset {applied}, which has been applied, found that it ends at {high - 1}. "
+            "Bring its records back, or start over (deploy/RUNBOOK.md)"
         )
     if begin < low:
         if continue_on_gap:

@@ -158,6 +158,7 @@ class Worker:
             for gauge in (metrics.LAG_RECORDS, metrics.LAG_SECONDS, metrics.USERS):
                 gauge.clear()
             self._measured = held
+        metrics.SHARDS_STOPPED.set(sum(shard.stage is Stage.STOPPED for shard in self.host.shards.values()))
         users: dict[tuple[str, str], int] = {}
         for number, shard in self.host.shards.items():
             for i, topic in enumerate(self.host.topics):

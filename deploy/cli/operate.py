@@ -29,6 +29,13 @@ class OnLoss(StrEnum):
     CONTINUE = "continue"
 
 
+class OnLadderChange(StrEnum):
+    """What to do with users of a newer version of the ladder, or of another one."""
+
+    STOP = "stop"
+    RECOMPUTE = "recompute"
+
+
 def init(data: DataDir = None, as_json: Json = False) -> None:
     """Create the topics and the ClickHouse tables that are missing. Can be run again at any time."""
     settings = settings_of(data)
@@ -57,11 +64,21 @@ def worker(
         OnLoss | None,
         typer.Option("--on-rewind", help="Where more has been published than Redis knows: stop (the default), or go on above it."),
     ] = None,
+    on_ladder_change: Annotated[
+        OnLadderChange | None,
+        typer.Option(
+            "--on-ladder-change", help="Where users stand on a newer version of the ladder or on another: stop (the default), or move them."
+        ),
+    ] = None,
 ) -> None:
     """Run one worker: it shares the shards with all others of its group. Stops within ten seconds on SIGTERM."""
     from deploy.processes import run_worker
 
-    settings = load_settings(on_gap=on_gap and on_gap.value, on_rewind=on_rewind and on_rewind.value)
+    settings = load_settings(
+        on_gap=on_gap and on_gap.value,
+        on_rewind=on_rewind and on_rewind.value,
+        on_ladder_change=on_ladder_change and on_ladder_change.value,
+    )
     set_up_logs(settings.log_format, settings.log_level)
     run_worker(settings)
 

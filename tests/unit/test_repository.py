@@ -23,7 +23,15 @@ from deploy.settings import Settings
 from schemas.generate import generated
 
 ROOT = Path(__file__).parents[2]
-DOCUMENTS = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "schemas/README.md", "bench/README.md")
+DOCUMENTS = (
+    "README.md",
+    "CONTRIBUTING.md",
+    "CHANGELOG.md",
+    "schemas/README.md",
+    "bench/README.md",
+    "deploy/GUARANTEES.md",
+    "deploy/RUNBOOK.md",
+)
 LONGEST = 500
 
 HOSTS = {
@@ -104,7 +112,7 @@ def invocations(document: str, program: str) -> list[list[str]]:
     """Every call of a program in a document, without what leads to it (a path, variables) and what follows (a pipe)."""
     found = []
     for line in code(document):
-        words = shlex.split(line.replace("[", "'['").replace("]", "']'")) if program in line else []
+        words = shlex.split(line.replace("[", "'['").replace("]", "']'")) if f"{program} " in line else []
         for i, word in enumerate(words[:-1]):
             leads = all("=" in before or before in ("&&", "|") for before in words[max(0, i - 1) : i])
             if word.rpartition("/")[2] == program and leads:

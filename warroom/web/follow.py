@@ -88,12 +88,16 @@ class Follow:
     async def follow(self, wanted: Filter, after: str | None, mask: Mask | None) -> AsyncGenerator[bytes, None]:
         """Server-sent events: `transition` with the record's id, and `gap` where some were missed. `mask` hides user ids.
 
-        `after` is the id of the last transition that was received: what came after it and is still kept is sent first. Raises
-        TimeoutError if Kafka does not answer.
+        `after` is the id of the last transition that was received: what came after it and is still kept is sent first. Ends at once if
+        Kafka does not answer: the answer has begun by then, and a client comes again by itself.
         """
         self._start()
-        async with asyncio.timeout(_READY_S):
-            await self._ready.wait()
+        try:
+            async with asyncio.timeout(_READY_S):
+                await self._ready.wait()
+        except TimeoutError:
+            yield b": Kafka does not answer\n\n"
+            return
         follower = _Follower(wanted)
         kept = self._after(after)
         for one in kept or ():

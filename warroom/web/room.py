@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import structlog
+
 from schemas.ladder import Ladder
 from streams.ladder import Rules
-from warroom.auth.accounts import Accounts, AccountsFile, new_accounts
+from warroom.auth.accounts import Accounts, AccountsError, AccountsFile, new_accounts
 from warroom.auth.audit import AuditLog
 from warroom.auth.masking import Mask
 from warroom.auth.roles import Principal
@@ -21,6 +23,8 @@ from warroom.web.desk import WebDesk
 from warroom.web.follow import Follow
 from warroom.web.pool import Pool
 from warroom.web.problems import Problem
+
+log = structlog.get_logger(__name__)
 
 _BRANDS_S = 5.0
 
@@ -75,8 +79,12 @@ class Room:
         return self._file is None
 
     def accounts(self) -> Accounts:
-        """The accounts as they are now; of an open room nobody's. Raises AccountsError."""
-        return self._nobody if self._file is None else self._file.read()
+        """The accounts as they are now; of an open room nobody's. Raises AccountsError, which is told in the log."""
+        try:
+            return self._nobody if self._file is None else self._file.read()
+        except AccountsError as error:
+            log.error("the accounts cannot be read", error=str(error))
+            raise
 
     def mask(self) -> Mask:
         """The mask of user ids."""
