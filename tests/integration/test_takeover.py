@@ -262,7 +262,7 @@ def test_users_move_to_a_newer_ladder_by_themselves_and_back_only_at_an_operator
     worker = start(deployment, ladder=str(version(folder, 2, R1=[{"evidence": "reach"}])))
     assert "expected the rules that it has known as 5r@2, found others (layers)" in until_stopped(deployment, worker, 0)
     worker.stop()
-    worker = start(deployment, on_ladder_change="recompute")
+    worker = start(deployment, "--on-ladder-change", "recompute")
     deployment.until_applied(deployment.produce(likes(300, 400)))
     assert worker.stop() == 0, worker.tail()
     assert {meta.ladder for meta in deployment.metas()} == {"5r@1"}

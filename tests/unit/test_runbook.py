@@ -122,6 +122,13 @@ def test_every_message_in_the_runbook_is_one_of_the_code(title: str) -> None:
     assert len(re.sub(r"\W", "", title)) >= 5, "too little to search for"
 
 
+def test_entries_stand_where_they_are_looked_for() -> None:
+    for part in re.split(r"^## ", TEXT, flags=re.MULTILINE):
+        first = re.findall(r"(?<!`\n)^### `(.+)`$", part, re.MULTILINE)
+        letters = [re.sub(r"[^a-z0-9]+", " ", title.lower()).strip() for title in first]
+        assert letters == sorted(letters)
+
+
 def test_every_class_of_error_is_named() -> None:
     names = {name for root in ROOTS for name in descendants(root)} - PASSES - {"ShardStopped", "SinkError", "NotReady"}
     for root in BEGINNINGS:
