@@ -13,7 +13,8 @@ from msgspec import Struct
 from schemas.times import DAY_MS, LAST_MS
 from sinks.config import ClickHouse
 from warroom.figures import LedgerLine
-from warroom.star import Star, datetime64
+from warroom.reader import datetime64
+from warroom.star import Star
 
 _AT = "DateTime64(3, 'UTC')"
 _SPAN = f"brand = {{brand:String}} AND {{of}} >= {{start:{_AT}}} AND {{of}} < {{end:{_AT}}}"

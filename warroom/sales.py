@@ -3,19 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
-from types import TracebackType
-from typing import Any, NamedTuple, Self, TypeVar
+from typing import NamedTuple
 
-import msgspec
 from msgspec import Struct
 
-from schemas.times import to_rfc3339
-from sinks.client import connect, told_apart
 from sinks.config import ClickHouse
 from warroom import sales_queries
-
-T = TypeVar("T", bound=Struct)
+from warroom.reader import Reader, bound_period
 
 _KEPT_SECONDS = 300.0
 
@@ -57,36 +51,26 @@ class _Opening(NamedTuple):
     heads: list[Heads]
 
 
-class Sales:
+class Sales(Reader):
     """A reader of one database. Every method raises StoreAway or StoreError (`sinks.errors`). Instants are epoch milliseconds."""
 
     def __init__(self, config: ClickHouse) -> None:
-        self._client = connect(config, config.database)
+        super().__init__(config)
         self._openings: dict[tuple[str, int], _Opening] = {}
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """End the connection."""
-        self._client.close()
 
     def by_minute(self, brand: str, start: int, end: int) -> list[MinuteSales]:
         """Sales of the minutes from `start` to before `end` in which something was sold, in order."""
-        return self._structs(MinuteSales, sales_queries.BY_MINUTE, _period(brand, start, end))
+        return self._structs(MinuteSales, sales_queries.BY_MINUTE, bound_period(brand, start, end))
 
     def by_cell(self, brand: str, start: int, end: int) -> list[CellSales]:
         """Sales from `start` to before `end` by the layer the buyer stood in, channel and store."""
-        return self._structs(CellSales, sales_queries.BY_CELL, _period(brand, start, end))
+        return self._structs(CellSales, sales_queries.BY_CELL, bound_period(brand, start, end))
 
     def heads_at(self, brand: str, at: int) -> list[Heads]:
         """Who stood where at an instant. Kept for five minutes, since it walks through all users; late events may still move it."""
         kept = self._openings.get((brand, at))
         if kept is None or time.monotonic() - kept.read_at > _KEPT_SECONDS:
-            kept = _Opening(time.monotonic(), self._structs(Heads, sales_queries.HEADS_OPENING, _period(brand, at, at)))
+            kept = _Opening(time.monotonic(), self._structs(Heads, sales_queries.HEADS_OPENING, bound_period(brand, at, at)))
             self._openings = {key: one for key, one in self._openings.items() if kept.read_at - one.read_at <= _KEPT_SECONDS}
             self._openings[brand, at] = kept
         return kept.heads
@@ -98,26 +82,12 @@ class Sales:
         """
         entered = sales_queries.HEADS_ENTERED_BY_STORE if by_store else sales_queries.HEADS_ENTERED
         sums: dict[tuple[str, str, str], int] = {}
-        for one in (*self.heads_at(brand, start), *self._structs(Heads, entered, _period(brand, start, end))):
+        for one in (*self.heads_at(brand, start), *self._structs(Heads, entered, bound_period(brand, start, end))):
             place = (one.layer, one.channel, one.store_id)
             sums[place] = sums.get(place, 0) + one.users
         return [Heads(layer=place[0], channel=place[1], store_id=place[2], users=users) for place, users in sorted(sums.items())]
 
     def as_of(self) -> int:
         """Up to when what was sold is stored, on every shard that has told anything; 0 while none has."""
-        with told_apart():
-            rows: Sequence[Sequence[Any]] = self._client.query(sales_queries.AS_OF).result_rows
+        rows = self._rows(sales_queries.AS_OF)
         return max(0, int(rows[0][0] or 0)) if rows else 0
-
-    def _structs(self, of: type[T], text: str, parameters: Mapping[str, Any]) -> list[T]:
-        with told_apart():
-            result = self._client.query(text, parameters=dict(parameters))
-        return [msgspec.convert(dict(zip(result.column_names, row, strict=True)), of, strict=False) for row in result.result_rows]
-
-
-def _period(brand: str, start: int, end: int) -> dict[str, Any]:
-    return {"brand": brand, "start": _datetime64(start), "end": _datetime64(end)}
-
-
-def _datetime64(ms: int) -> str:
-    return to_rfc3339(ms)[:-1].replace("T", " ")

@@ -5,15 +5,9 @@ Where a brand may be None, all brands together are meant.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from types import TracebackType
-from typing import Any, Self, TypeVar
-
-import msgspec
+from typing import Any
 
 from schemas.times import to_rfc3339
-from sinks.client import connect, told_apart
-from sinks.config import ClickHouse
 from warroom import queries
 from warroom.figures import (
     Activating,
@@ -30,28 +24,13 @@ from warroom.figures import (
     Triangulating,
     Violation,
 )
+from warroom.reader import Reader, bound_period
 
 _EVER = (0, 9_999_999_960_000)
 
-T = TypeVar("T", bound=msgspec.Struct)
 
-
-class Star:
+class Star(Reader):
     """A reader of one database. Every method raises StoreAway or StoreError (`sinks.errors`)."""
-
-    def __init__(self, config: ClickHouse, **settings: int | str) -> None:
-        """`settings` are ClickHouse's, for every query."""
-        self._client = connect(config, config.database, **settings)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """End the connection."""
-        self._client.close()
 
     def scaling(self, brand: str, start: int, end: int, by: By = By.ALL) -> list[Scaling]:
         """Users per layer at `end` against `start`; both whole minutes."""
@@ -143,26 +122,11 @@ class Star:
             ]
         return found
 
-    def _rows(self, text: str, parameters: Mapping[str, Any] | None = None) -> Sequence[Sequence[Any]]:
-        with told_apart():
-            return self._client.query(text, parameters=dict(parameters or {})).result_rows
-
-    def _structs(self, of: type[T], text: str, parameters: Mapping[str, Any]) -> list[T]:
-        """Rows as structs, by the names of their columns."""
-        with told_apart():
-            result = self._client.query(text, parameters=dict(parameters))
-        return [msgspec.convert(dict(zip(result.column_names, row, strict=True)), of, strict=False) for row in result.result_rows]
-
 
 def _of(brand: str | None) -> dict[str, Any]:
     return {"brand": brand or ""}
 
 
 def _period(brand: str, start: int, end: int, by: By | None = None) -> dict[str, Any]:
-    bound = {"brand": brand, "start": datetime64(start), "end": datetime64(end)}
+    bound = bound_period(brand, start, end)
     return bound if by is None else {**bound, "split_by": By(by).value}
-
-
-def datetime64(ms: int) -> str:
-    """`2026-11-11 00:00:03.120`, as ClickHouse reads a DateTime64(3)."""
-    return to_rfc3339(ms)[:-1].replace("T", " ")

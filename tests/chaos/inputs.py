@@ -23,19 +23,14 @@ from schemas.touchpoint import KINDS, Tick
 from sources.simulator.config import BREAKABLE, SimulatorConfig
 from sources.simulator.day import PromotionDay
 from sources.slices import Record, Slice, SlicePolicy, Slicer
+from tests.stretched import stretched
 
 EVENTS = 3_000
 SLICE_RECORDS = 50
 EVERY_S = 0.25
 """A slice is written every so many seconds; when none is left, ticks alone, so that there is always something to move the figures."""
-STRETCH = 240
-"""The simulated thirty hours of a strict input become three hundred days, so that layers lapse."""
 _MISPLACED = 0.03
 _encode = msgspec.json.Encoder().encode
-
-
-class _Dated(msgspec.Struct):
-    occurred_at: object = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +64,7 @@ def strict_input(number: int, partitions: int) -> Input:
         text_times=0,
         broken=0.01,
     )
-    return _cut(_stretched(config), partitions, config.start_ms)
+    return _cut(stretched(config), partitions, config.start_ms)
 
 
 def live_input(seed: int, partitions: int) -> Input:
@@ -95,19 +90,6 @@ def live_input(seed: int, partitions: int) -> Input:
 
 def _misplaced(record: Record, random: Random, partitions: int) -> Record:
     return record._replace(partition=random.randrange(partitions)) if random.random() < _MISPLACED else record
-
-
-def _stretched(config: SimulatorConfig) -> Iterator[bytes]:
-    begin = config.start_ms
-    for line in PromotionDay(config).lines():
-        try:
-            at = msgspec.json.decode(line, type=_Dated).occurred_at
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            at = None
-        if isinstance(at, int) and begin <= at < begin + 31 * 3_600_000:
-            yield line.replace(b'"occurred_at":%d' % at, b'"occurred_at":%d' % (begin + (at - begin) * STRETCH))
-        else:
-            yield line
 
 
 def _cut(lines: Iterator[bytes], partitions: int, begin: int) -> Input:

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import signal
 import uuid
-from collections.abc import Iterator
 from datetime import datetime
 from functools import cache
 from pathlib import Path
 
-import msgspec
 import pytest
 
 from schemas.ladder_file import load_ladder
 from sources.producer import Replayed
 from sources.simulator.config import SimulatorConfig
-from sources.simulator.day import PromotionDay
 from streams.crash import CrashPoint
 from tests.ended import Ended, assert_equal
+from tests.stretched import stretched
 from tests.workers import Deployment
 
 POINTS = [point for point in CrashPoint if not point.value.startswith(("sink.", "promotion."))]
@@ -25,21 +23,11 @@ POINTS = [point for point in CrashPoint if not point.value.startswith(("sink.", 
 
 AT_TAKEOVER = (CrashPoint.TAKEOVER_BEFORE_OUTBOX, CrashPoint.TAKEOVER_AFTER_OUTBOX)
 EVENTS = 6_000
-STRETCH = 240
-"""The simulated thirty hours become three hundred days, so that layers lapse."""
-
-
-class _Dated(msgspec.Struct):
-    occurred_at: object = None
 
 
 @cache
 def lines() -> tuple[bytes, ...]:
     """In order of time, with double orders and broken lines; most users in one brand."""
-    return tuple(_lines())
-
-
-def _lines() -> Iterator[bytes]:
     config = SimulatorConfig(
         load_ladder("5r"),
         seed=7,
@@ -52,15 +40,7 @@ def _lines() -> Iterator[bytes]:
         text_times=0,
         broken=0.01,
     )
-    begin = config.start_ms
-    for line in PromotionDay(config).lines():
-        try:
-            at = msgspec.json.decode(line, type=_Dated).occurred_at
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            at = None
-        if isinstance(at, int) and begin <= at < begin + 31 * 3_600_000:
-            line = line.replace(b'"occurred_at":%d' % at, b'"occurred_at":%d' % (begin + (at - begin) * STRETCH))
-        yield line
+    return tuple(stretched(config))
 
 
 def new_deployment(folder: Path, mock_broker: str, redis_url: str) -> Deployment:

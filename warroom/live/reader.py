@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from msgspec import Struct
 
 from schemas.times import DAY_MS, MINUTE_MS
-from sinks.client import connect, told_apart
 from sinks.config import ClickHouse
 from warroom.figures import Stored
 from warroom.live import queries
-from warroom.star import datetime64
+from warroom.reader import Reader, datetime64
 
 WINDOWS = (5, 15, 60)
 """Minutes of the flow windows, shortest first; rankings are of the longest."""
@@ -33,21 +33,17 @@ class Figures(Struct, kw_only=True):
     today: list[Row]
 
 
-class LiveReader:
+class LiveReader(Reader):
     """A reader of its own connection. Every method raises StoreAway or StoreError."""
 
     def __init__(self, config: ClickHouse) -> None:
-        self._client = connect(config, config.database, max_execution_time=_SECONDS_A_QUERY)
+        super().__init__(config, max_execution_time=_SECONDS_A_QUERY)
         self.asked = 0
         """how many queries it has sent"""
 
-    def close(self) -> None:
-        """Ends the connection."""
-        self._client.close()
-
     def stored(self) -> dict[int, Stored]:
         """How far each shard is stored."""
-        rows = self._rows(queries.STORED, {})
+        rows = self._dicts(queries.STORED, {})
         return {row["shard"]: Stored(version=row["version"], watermark=row["watermark"], swept_to=row["swept_to"]) for row in rows}
 
     def figures(self, brand: str, watermark: int, day: int, usual: list[Row] | None) -> Figures:
@@ -57,21 +53,19 @@ class LiveReader:
         short, middle, long = (datetime64(end - minutes * MINUTE_MS) for minutes in WINDOWS)
         hour = end - WINDOWS[-1] * MINUTE_MS
         if usual is None:
-            usual = self._rows(queries.USUAL, {"brand": brand, "start": datetime64(hour - DAY_MS), "end": datetime64(hour)})
+            usual = self._dicts(queries.USUAL, {"brand": brand, "start": datetime64(hour - DAY_MS), "end": datetime64(hour)})
         return Figures(
             end=end,
-            flows=self._rows(queries.FLOWS, {**bound, "short": short, "middle": middle, "long": long}),
+            flows=self._dicts(queries.FLOWS, {**bound, "short": short, "middle": middle, "long": long}),
             usual=usual,
-            minutes=self._rows(queries.MINUTES, {**bound, "start": datetime64(end - SERIES_MINUTES * MINUTE_MS)}),
-            rankings=self._rows(queries.RANKINGS, {**bound, "start": long, "most": _MOST_RANKED}),
-            today=self._rows(queries.TODAY, {**bound, "start": datetime64(day)}),
+            minutes=self._dicts(queries.MINUTES, {**bound, "start": datetime64(end - SERIES_MINUTES * MINUTE_MS)}),
+            rankings=self._dicts(queries.RANKINGS, {**bound, "start": long, "most": _MOST_RANKED}),
+            today=self._dicts(queries.TODAY, {**bound, "start": datetime64(day)}),
         )
 
-    def _rows(self, text: str, parameters: dict[str, Any]) -> list[Row]:
+    def _dicts(self, text: str, parameters: Mapping[str, Any]) -> list[Row]:
         self.asked += 1
-        with told_apart():
-            result = self._client.query(text, parameters=parameters)
-        return [dict(zip(result.column_names, row, strict=True)) for row in result.result_rows]
+        return super()._dicts(text, parameters)
 
 
 def end_of(watermark: int) -> int:

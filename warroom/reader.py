@@ -1,0 +1,57 @@
+"""A reader of one ClickHouse database: its connection, rows as tuples or structs, and how instants are bound."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import msgspec
+
+from schemas.times import to_rfc3339
+from sinks.client import connect, told_apart
+from sinks.config import ClickHouse
+
+T = TypeVar("T", bound=msgspec.Struct)
+
+
+class Reader:
+    """A connection of its own, for one thread at a time. Every method raises StoreAway or StoreError (`sinks.errors`)."""
+
+    def __init__(self, config: ClickHouse, **settings: int | str) -> None:
+        """`settings` are ClickHouse's, for every query."""
+        self._client = connect(config, config.database, **settings)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the connection."""
+        self._client.close()
+
+    def _rows(self, text: str, parameters: Mapping[str, Any] | None = None) -> Sequence[Sequence[Any]]:
+        with told_apart():
+            return self._client.query(text, parameters=dict(parameters or {})).result_rows
+
+    def _dicts(self, text: str, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """Rows by the names of their columns."""
+        with told_apart():
+            result = self._client.query(text, parameters=dict(parameters))
+        return [dict(zip(result.column_names, row, strict=True)) for row in result.result_rows]
+
+    def _structs(self, of: type[T], text: str, parameters: Mapping[str, Any]) -> list[T]:
+        """Rows as structs, by the names of their columns."""
+        return [msgspec.convert(row, of, strict=False) for row in self._dicts(text, parameters)]
+
+
+def bound_period(brand: str, start: int, end: int) -> dict[str, Any]:
+    """What a query of a brand's period binds; epoch milliseconds."""
+    return {"brand": brand, "start": datetime64(start), "end": datetime64(end)}
+
+
+def datetime64(ms: int) -> str:
+    """`2026-11-11 00:00:03.120`, as ClickHouse reads a DateTime64(3)."""
+    return to_rfc3339(ms)[:-1].replace("T", " ")
