@@ -99,8 +99,8 @@ async def create(call: CallOf) -> Response:
 
 async def replace(call: CallOf, promotion_id: PromotionId, if_match: IfMatch = None) -> Response:
     """Say a promotion anew. 412 if somebody else changed it meanwhile."""
-    built_on = _version(if_match)
     asked = await read_body(call.request, Replacement, _MOST_BODY)
+    built_on = _version(if_match)
     await _versions(call, promotion_id)
     saved = await call.room.desk.ask(
         lambda desk: desk.replace(
@@ -117,8 +117,8 @@ async def replace(call: CallOf, promotion_id: PromotionId, if_match: IfMatch = N
 
 async def adjust(call: CallOf, promotion_id: PromotionId, if_match: IfMatch = None) -> Response:
     """Change targets while the promotion runs. 412 if somebody else changed it meanwhile."""
-    built_on = _version(if_match)
     asked = await read_body(call.request, Adjustment, _MOST_BODY)
+    built_on = _version(if_match)
     await _versions(call, promotion_id)
     saved = await call.room.desk.ask(
         lambda desk: desk.adjust(
