@@ -30,6 +30,7 @@ DOCUMENTS = (
     "schemas/README.md",
     "bench/README.md",
     "deploy/GUARANTEES.md",
+    "deploy/OPERATING.md",
     "deploy/RUNBOOK.md",
 )
 LONGEST = 500
