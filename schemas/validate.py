@@ -9,6 +9,7 @@ from datetime import datetime
 import msgspec
 
 from schemas.deadletter import InvalidRecord, Reason
+from schemas.framing import unframed
 from schemas.ladder import Ladder
 from schemas.times import LAST_MS, from_datetime, to_rfc3339
 from schemas.touchpoint import CATALOGUE, MAX_BYTES, STRUCTS, TICK, Kind, Order, Tick, Touchpoint
@@ -55,6 +56,7 @@ class Validator:
             raise InvalidRecord(Reason.EMPTY, "expected a JSON object, found no value")
         if len(value) > MAX_BYTES:
             raise InvalidRecord(Reason.TOO_LARGE, f"expected at most {MAX_BYTES} bytes, found {len(value)}")
+        value = unframed(value)
         if value.count(b"[") + value.count(b"{") > MAX_NESTING and _nests_too_deep(value):
             raise InvalidRecord(Reason.INVALID_JSON, f"expected brackets that match, at most {MAX_NESTING} levels of them")
         try:

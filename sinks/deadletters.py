@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Struct
 
 from schemas.deadletter import DeadLetterHeaders, InvalidRecord, Reason
+from schemas.framing import unframed
 from schemas.times import from_rfc3339, to_rfc3339
 from schemas.touchpoint import CATALOGUE, KINDS, Kind, Tick
 from schemas.validate import Validator
@@ -86,7 +87,7 @@ class DeadLetter(Struct, frozen=True, kw_only=True):
     def named(self) -> tuple[str | None, str | None, str | None]:
         """Type, brand and user, as far as they can be read."""
         try:
-            head = msgspec.json.decode(self.value or b"", type=_Named)
+            head = msgspec.json.decode(unframed(self.value or b""), type=_Named)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return None, None, None
         type_, brand, user = (name if isinstance(name, str) else None for name in (head.type, head.brand, head.user_id))
@@ -226,7 +227,7 @@ def judge(letter: DeadLetter, validator: Validator, now: int, value: bytes | Non
 def _kind_of(value: bytes | None) -> Kind | None:
     """The kind of the record's type, which says on which topic it belongs."""
     try:
-        type_ = msgspec.json.decode(value or b"", type=_Named).type
+        type_ = msgspec.json.decode(unframed(value or b""), type=_Named).type
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     return CATALOGUE.get(type_) if isinstance(type_, str) else None

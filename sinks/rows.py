@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
+from schemas.framing import unframed
 from schemas.ladder import Ladder
 from schemas.promotion import Promotion
 from schemas.rollup import OrderRow, Rollup, TouchPlace
@@ -92,7 +93,7 @@ class Decoder:
         return Record(offset, transition.version, transition.index, True, rows, 1)
 
     def _of_spend(self, partition: int, offset: int, value: bytes) -> Record:
-        spend = self._spend.decode(value)
+        spend = self._spend.decode(unframed(value))
         day = date.fromisoformat(spend.day)
         if not 1970 <= day.year <= 2299:
             raise BadRecord(f"expected a day from 1970 to 2299, found {spend.day}")

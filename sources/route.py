@@ -9,6 +9,7 @@ from typing import Annotated, NamedTuple
 
 import msgspec
 
+from schemas.framing import unframed
 from schemas.partition import partition_of
 from schemas.times import from_datetime
 from schemas.touchpoint import CATALOGUE, TICK, Kind
@@ -41,7 +42,7 @@ _NOWHERE = Route(Kind.EXPOSURE, None, None)
 def route(line: bytes) -> Route:
     """The route of any bytes at all: what is unreadable, or of an unknown type, goes where the exposures go."""
     try:
-        head = _decode(line)
+        head = _decode(unframed(line))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return _NOWHERE
     name, at = head.type, head.occurred_at

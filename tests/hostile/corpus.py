@@ -89,11 +89,13 @@ def _foreign(at: int) -> Iterator[Case]:
     record = fields(kind, "foreign", at)
     value = orjson.dumps(record)
     framed = {
-        "schema registry, JSON Schema": b"\x00" + (7).to_bytes(4, "big") + value,
         "schema registry, Protobuf": b"\x00" + (7).to_bytes(4, "big") + b"\x00" + b"\x0a\x07foreign\x12\x08purchase",
         "schema registry, Avro": b"\x00" + (7).to_bytes(4, "big") + b"\x0eforeign\x10purchase\xc8\x01",
         "schema registry, of the later framing by GUID": b"\x01" + bytes(range(16)) + value,
         "schema registry, nothing but the frame": b"\x00\x00\x00\x00\x07",
+        "schema registry, a frame too short": b"\x00\x00\x07",
+        "schema registry, framed twice": 2 * (b"\x00" + (7).to_bytes(4, "big")) + value,
+        "schema registry, a list": b"\x00" + (7).to_bytes(4, "big") + b"[" + value + b"]",
         "gzip": gzip.compress(value, mtime=0),
         "zlib": zlib.compress(value),
         "xz": lzma.compress(value),
@@ -117,6 +119,9 @@ def _foreign(at: int) -> Iterator[Case]:
         "HTTP": b"POST / HTTP/1.1\r\n\r\n" + value,
         "Redis protocol": b"*1\r\n$8\r\nFLUSHALL\r\n",
     }
+    yield Case("framed: schema registry, JSON Schema", kind, b"\x00" + (7).to_bytes(4, "big") + value, None)
+    tick = b'{"type": "tick", "occurred_at": %d}' % at
+    yield Case("framed: schema registry, a tick", kind, b"\x00\xff\xff\xff\xff" + tick, None)
     for name, framed_value in framed.items():
         yield Case(f"framed: {name}", kind, framed_value, Reason.INVALID_JSON)
     yield Case("framed: Debezium's envelope", kind, orjson.dumps({"schema": {}, "payload": record}), Reason.INVALID_FIELD)

@@ -43,4 +43,4 @@ def test_all_of_them_together_leave_the_shard_sound(cut: int) -> None:
     assert outcomes["letter"] == expected[False]
     assert outcomes["applied"] + outcomes["duplicate"] + outcomes["tick"] + outcomes["forwarded"] == expected[True]
     assert outcomes["duplicate"] == 1
-    assert outcomes["tick"] == 2
+    assert outcomes["tick"] == 3

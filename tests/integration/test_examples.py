@@ -19,9 +19,11 @@ from schemas.partition import partition_of
 from schemas.touchpoint import KINDS, Kind, Touchpoint
 from schemas.transition import Transition
 from schemas.validate import Validator
+from tests.released import keep
 from tests.unit.schemas.example_files import SCHEMAS
 
 EXAMPLES = SCHEMAS.parent / "examples"
+RELEASED = sorted(path for path in Path(keep.__file__).parent.glob("v*_*") if path.is_dir())
 TOPIC = "example-transitions"
 PARTITIONS = (0, 1)
 STEPS = 400
@@ -37,8 +39,8 @@ def broker() -> Iterator[str]:
     producer.flush(1)
 
 
-def command(example: str, *arguments: str) -> list[str]:
-    return [sys.executable, str(EXAMPLES / example), *arguments]
+def command(example: str, *arguments: str, folder: Path = EXAMPLES) -> list[str]:
+    return [sys.executable, str(folder / example), *arguments]
 
 
 def read(broker: str, topic: str) -> list[Message]:
@@ -55,9 +57,11 @@ def read(broker: str, topic: str) -> list[Message]:
     return found
 
 
-def test_the_producer_sends_valid_touchpoints_to_their_users_partitions(broker: str) -> None:
-    prefix, users = "producer.", 25
-    subprocess.run(command("producer.py", "--bootstrap", broker, "--users", str(users), "--topic-prefix", prefix), check=True, timeout=60)
+@pytest.mark.parametrize("folder", [EXAMPLES, *RELEASED], ids=lambda folder: folder.name)
+def test_the_producer_sends_valid_touchpoints_to_their_users_partitions(broker: str, folder: Path) -> None:
+    prefix, users = f"producer.{folder.name}.", 25
+    run = command("producer.py", "--bootstrap", broker, "--users", str(users), "--topic-prefix", prefix, folder=folder)
+    subprocess.run(run, check=True, timeout=60)
     validator = Validator(load_ladder("5r"), lambda: time.time_ns() // 1_000_000)
     seen: Counter[Kind] = Counter()
     for kind in KINDS:
@@ -117,6 +121,13 @@ def test_the_subscriber_stores_each_transition_once_although_rflow_and_it_are_ki
     assert sorted(rows(database)) == sorted(log.wanted)
     subprocess.run([*run, "--stop-after", "1"], check=True, timeout=60, stdout=subprocess.DEVNULL)
     assert len(rows(database)) == len(log.wanted)
+
+    # Who copied the subscriber of an earlier release reads the same log to the same end.
+    for release in RELEASED:
+        database = tmp_path / f"{release.name}.db"
+        run = command("subscriber.py", "--bootstrap", broker, "--topic", TOPIC, "--database", str(database), folder=release)
+        subprocess.run([*run, "--stop-after", "1"], check=True, timeout=60, stdout=subprocess.DEVNULL)
+        assert sorted(rows(database)) == sorted(log.wanted)
 
 
 class Log:

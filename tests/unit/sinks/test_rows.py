@@ -172,6 +172,12 @@ def test_a_shard_is_as_far_as_its_last_step() -> None:
     assert (shards.rows, named(shards)["version"]) == (1, 9)
 
 
+def test_spend_may_come_in_a_schema_registrys_frame() -> None:
+    plain = json.dumps(SPENT).encode()
+    framed = b"\0" + (7).to_bytes(4, "big") + plain
+    assert DECODER.decode(Stream.SPEND, 0, 5, framed) == DECODER.decode(Stream.SPEND, 0, 5, plain)
+
+
 def test_a_day_of_spend_begins_in_the_brands_time_zone() -> None:
     block = by_table(2, decode(Stream.SPEND, json.dumps(SPENT).encode()), decode(Stream.SPEND, json.dumps(SPENT).encode()))[SPEND.name]
     row = named(block)
