@@ -31,6 +31,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from math import sqrt
 from statistics import NormalDist
+from typing import NamedTuple
 
 from msgspec import Struct
 
@@ -64,14 +65,6 @@ class Projection(Struct, frozen=True, kw_only=True):
         return Projection(actual=self.actual, end=end, low=low, high=high)
 
 
-class PlanLine(Struct, frozen=True, array_like=True):
-    """GMV due by an instant (epoch milliseconds), minor units: by the first version, and by the version in force then."""
-
-    at: int
-    original: float
-    planned: float
-
-
 def planned_gmv(versions: list[Promotion], at_ms: int) -> float:
     """GMV due by an instant, by the version in force then; minor units."""
     version = in_force(versions, at_ms)
@@ -83,11 +76,6 @@ def original_gmv(versions: list[Promotion], at_ms: int) -> float:
     return versions[0].target.gmv * versions[0].share_at(at_ms)
 
 
-def plan_lines(versions: list[Promotion], instants: Sequence[int]) -> list[PlanLine]:
-    """Both plans at each instant."""
-    return [PlanLine(at, original_gmv(versions, at), planned_gmv(versions, at)) for at in instants]
-
-
 def planned_by_minute(promotion: Promotion, until_ms: int) -> list[float]:
     """The share of this version's target that is due in each whole minute from the window's begin to before `until_ms`."""
     begin, end = promotion.window.from_ms, min(until_ms, promotion.window.to_ms)
@@ -95,23 +83,47 @@ def planned_by_minute(promotion: Promotion, until_ms: int) -> list[float]:
     return [later - earlier for earlier, later in pairwise(shares)]
 
 
-def project(actual: Sequence[float], planned: Sequence[float], left: float) -> Projection | None:
-    """How the sum of `actual` will end, given what was planned in the same minutes and what the plan has `left` (in the plan's unit).
+class Fit(NamedTuple):
+    """How actual figures have stood to the plan so far: what is reached of what was due, and how it scatters."""
+
+    reached: float
+    due: float
+    variance: float
+    """phi x c, of a unit of plan"""
+    quantile: float
+
+    def ahead(self, plan: float) -> Projection:
+        """Where the figure will be once `plan` more has become due (in the plan's unit)."""
+        spread = sqrt(self.variance * (plan + plan * plan / self.due)) * self.quantile
+        end = self.reached + self.reached / self.due * plan
+        return Projection(actual=self.reached, end=end, low=max(self.reached, end - spread), high=end + spread)
+
+
+def fit(actual: Sequence[float], planned: Sequence[float], left: float) -> Fit | None:
+    """The ratio estimator, given what was planned in the same minutes and what the plan has `left` in all.
 
     None while too little of the plan has been due to say.
     """
     reached, due = sum(actual), sum(planned)
-    if left <= 0:
-        return Projection(actual=reached, end=reached, low=reached, high=reached)
     blocks = _blocks(actual, planned)
     if len(blocks) < LEAST_BLOCKS or due < LEAST_SHARE * (due + left):
         return None
     ratio = reached / due
     residuals = [(a - ratio * p) / sqrt(p) for a, p in blocks]
     phi = sum(e * e for e in residuals) / (len(blocks) - 1)
-    spread = sqrt(phi * _inflation(residuals) * (left + left * left / due)) * _quantile(len(blocks) - 1)
-    end = reached + ratio * left
-    return Projection(actual=reached, end=end, low=max(reached, end - spread), high=end + spread)
+    return Fit(reached, due, phi * _inflation(residuals), _quantile(len(blocks) - 1))
+
+
+def project(actual: Sequence[float], planned: Sequence[float], left: float) -> Projection | None:
+    """How the sum of `actual` will end, given what was planned in the same minutes and what the plan has `left` (in the plan's unit).
+
+    None while too little of the plan has been due to say.
+    """
+    if left <= 0:
+        reached = sum(actual)
+        return Projection(actual=reached, end=reached, low=reached, high=reached)
+    found = fit(actual, planned, left)
+    return None if found is None else found.ahead(left)
 
 
 def _blocks(actual: Sequence[float], planned: Sequence[float]) -> list[tuple[float, float]]:

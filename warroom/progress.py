@@ -92,7 +92,7 @@ def progress(versions: list[Promotion], actual: Actual, at_ms: int, *, currency:
     due = now.share_at(at_ms)
     sold, outside = sold_by_cell(now, actual)
     found = shortfall(cells(now.target), due, sold, outside)
-    gmv, orders, buyers = (_series(now, actual.minutes, at_ms, of) for of in (_gmv, _orders, _buyers))
+    gmv, orders, buyers = (series(now, actual.minutes, at_ms, of) for of in (gmv_of, orders_of, _buyers))
     money = _totals(first, now, at_ms, lambda version: float(version.target.gmv), gmv)
     placed = _totals(first, now, at_ms, lambda version: planned_orders(version.target), orders)
     return Progress(
@@ -147,11 +147,13 @@ def _cell(scopes: list[Scope], channel: str, store_id: str, layer: str) -> Cell 
     return None if scope is None else Cell(scope, layer)
 
 
-def _gmv(minute: MinuteSales, _before: int) -> float:
+def gmv_of(minute: MinuteSales, _before: int) -> float:
+    """GMV of a minute, minor units."""
     return minute.gmv
 
 
-def _orders(minute: MinuteSales, _before: int) -> float:
+def orders_of(minute: MinuteSales, _before: int) -> float:
+    """Orders of a minute."""
     return minute.orders
 
 
@@ -159,7 +161,7 @@ def _buyers(minute: MinuteSales, before: int) -> float:
     return minute.buyers_so_far - before
 
 
-def _series(now: Promotion, minutes: Sequence[MinuteSales], at_ms: int, of: Callable[[MinuteSales, int], float]) -> list[float]:
+def series(now: Promotion, minutes: Sequence[MinuteSales], at_ms: int, of: Callable[[MinuteSales, int], float]) -> list[float]:
     """A figure by minute, from the window's begin to before `at_ms`, minutes without sales included."""
     begin, end = now.window.from_ms, min(at_ms, now.window.to_ms)
     found: dict[int, float] = {}

@@ -54,8 +54,9 @@ class _Opening(NamedTuple):
 class Sales(Reader):
     """A reader of one database. Every method raises StoreAway or StoreError (`sinks.errors`). Instants are epoch milliseconds."""
 
-    def __init__(self, config: ClickHouse) -> None:
-        super().__init__(config)
+    def __init__(self, config: ClickHouse, *, seconds: int | None = None) -> None:
+        """`seconds`: the longest that a query may take; default: as long as it takes."""
+        super().__init__(config, **({} if seconds is None else {"max_execution_time": seconds}))
         self._openings: dict[tuple[str, int], _Opening] = {}
 
     def by_minute(self, brand: str, start: int, end: int) -> list[MinuteSales]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,13 @@ import msgspec
 import pytest
 
 from schemas.promotion import Promotion
+from schemas.times import DAY_MS, to_rfc3339
 from tests.asgi import Client
 from tests.integration.warroom_world import BRAND, LADDER, Day
 from warroom.auth.accounts import AccountsFile, Token, hash_token, new_accounts
 from warroom.auth.roles import Role
+from warroom.promotions.book import connected
+from warroom.promotions.definition import convert_definition
 from warroom.web.app import make_app
 from warroom.web.examples import EXAMPLES
 from warroom.web.routes.promotions import NewPromotion
@@ -108,3 +112,61 @@ async def test_what_is_no_promotion_is_told_why(
     answer = await clients["olga"].ask(method, API + path, body, {"if-match": '"1"'})
     assert answer.status == status, answer.body
     assert said in answer.detail
+
+
+async def test_how_a_promotion_stands_is_worked_out_once_for_all_who_look(day: Day, clients: dict[str, Client]) -> None:
+    olga, vera, nora = clients["olga"], clients["vera"], clients["nora"]
+    first = min(order.occurred_at for order in day.orders)
+    window = {"from": to_rfc3339(first - first % DAY_MS), "to": to_rfc3339(first - first % DAY_MS + 2 * DAY_MS)}
+    made = {"definition": {**definition("stood"), "window": window}, "because": "x"}
+    assert (await olga.ask("POST", API, made)).status == 201
+    path = f"{API}/stood"
+
+    told = await asyncio.gather(*(vera.get(f"{path}/progress") for _ in range(20)))
+    stands = told[0].json()
+    assert {answer.body for answer in told} == {told[0].body}
+    purchases = [order for order in day.orders if order.type == "purchase"]
+    assert stands["gmv"]["actual"] == sum(order.amount for order in purchases)
+    assert stands["orders"]["actual"] == len(purchases)
+    assert (await vera.get(f"{path}/progress", **{"if-none-match": told[0].headers["etag"]})).status == 304
+
+    lines = (await vera.get(f"{path}/pacing?step=60")).json()
+    now = lines["at"].index(lines["now"])
+    assert (lines["gmv"]["actual"][now], lines["orders"]["actual"][now]) == (stands["gmv"]["actual"], len(purchases))
+    assert lines["gmv"]["planned"][-1] == stands["gmv"]["current"]
+
+    # of an earlier window with the same clock times: the same orders, so many days before
+    other = {"from": to_rfc3339(first - first % DAY_MS + 2 * DAY_MS), "to": to_rfc3339(first - first % DAY_MS + 4 * DAY_MS)}
+    assert (await olga.ask("POST", API, {"definition": {**definition("later"), "window": other}, "because": "x"})).status == 201
+    beside = (await vera.get(f"{API}/later/beside?step=30")).json()
+    assert (beside["earlier_id"], sum(beside["earlier_gmv"]), sum(beside["gmv"])) == ("stood", stands["gmv"]["actual"], 0)
+    assert beside == (await vera.get(f"{API}/later/beside?step=30&earlier=stood")).json()
+
+    changed = await vera.ask("POST", f"{path}/what-if", {"edits": ["*/headcount=x2"]})
+    assert (changed.status, changed.json()["target_after"]) == (200, 2 * stands["gmv"]["current"])
+    wrong = await vera.ask("POST", f"{path}/what-if", {"edits": ["R9/headcount=1"]})
+    assert (wrong.status, "expected a path that this promotion has" in wrong.detail) == (400, True)
+    assert (await vera.get(path)).headers["etag"] == '"1"'  # nothing was saved
+
+    for refused in (await nora.get(f"{path}/progress"), await nora.get(f"{API}/later/beside"), await vera.get(f"{API}/none/progress")):
+        assert (refused.status, "expected a promotion that is there" in refused.detail) == (404, True)
+    assert (await vera.get(f"{path}/progress?at=2026-02-30T00:00:00Z")).status == 400
+
+
+async def test_what_was_saved_and_not_told_is_told_by_a_war_room_that_starts(day: Day) -> None:
+    settings = day.live().redis
+    app = make_app(day.room(), LADDER)
+    desk = app.state.room.desk.desk
+    made = desk.create(convert_definition(definition("orphan")), by="olga", because="agreed").promotion
+    with connected(settings) as book:
+        assert book.save(msgspec.structs.replace(made, version=2))  # and then whoever saved it is killed
+
+    def told() -> list[int]:
+        found = [msgspec.json.decode(m.value() or b"", type=Promotion) for m in day.deployment.read("promotions")]
+        return [one.version for one in found if one.promotion_id == "orphan"]
+
+    assert told() == [1]
+    async with app.router.lifespan_context(app):
+        async with asyncio.timeout(20):
+            while max(told()) != 2:
+                await asyncio.sleep(0.2)

@@ -7,7 +7,9 @@ from collections.abc import Callable, Sequence
 from schemas.ladder import Ladder
 from schemas.promotion import PlanPoint, Promotion
 from schemas.times import MINUTE_MS
-from warroom.beside import BesideMinute, beside
+from warroom.beside import Beside, beside
+from warroom.pacing import same_clock
+from warroom.pacing_lines import Pacing, pacing
 from warroom.plan_curve import CurveError, from_earlier
 from warroom.progress import Actual, Progress, needs_stores, progress
 from warroom.promotions.desk import Desk
@@ -52,10 +54,18 @@ class Board:
         except EditError as error:
             raise PromotionInvalid(str(error)) from None
 
-    def beside(self, promotion_id: str, earlier_id: str, at: int | None = None) -> list[BesideMinute]:
-        """Orders and GMV by minute beside the same clock time of an earlier promotion."""
-        now, earlier = (self._desk.versions(one)[-1] for one in (promotion_id, earlier_id))
-        return beside(now, self._minutes(now), earlier, self._minutes(earlier), self._instant(now, at))
+    def pacing(self, promotion_id: str, at: int | None = None, step_minutes: int = 5) -> Pacing:
+        """Plans, actual and projection at the same instants, for the chart."""
+        versions = self._desk.versions(promotion_id)
+        currency = self._ladder.currency_of(versions[-1].brand)
+        return pacing(versions, self._minutes(versions[-1]), self._instant(versions[-1], at), step_minutes, currency=currency)
+
+    def beside(self, promotion_id: str, earlier_id: str | None = None, at: int | None = None, step_minutes: int = 1) -> Beside:
+        """Orders and GMV beside the same clock time of an earlier promotion: by default of the brand's last one that was over before."""
+        now = self._desk.versions(promotion_id)[-1]
+        earlier = self._last_before(now) if earlier_id is None else self._desk.versions(earlier_id)[-1]
+        theirs = [] if earlier is None else self._like(earlier, now)
+        return beside(now, self._minutes(now), earlier, theirs, self._instant(now, at), step_minutes)
 
     def curve_of(self, earlier_id: str, like: Promotion) -> tuple[PlanPoint, ...]:
         """The plan curve of an earlier promotion, over the window and phases of `like`. Raises PromotionInvalid if nothing was sold."""
@@ -67,6 +77,15 @@ class Board:
 
     def _minutes(self, promotion: Promotion) -> list[MinuteSales]:
         return self._sales.by_minute(promotion.brand, promotion.window.from_ms, promotion.window.to_ms)
+
+    def _like(self, earlier: Promotion, now: Promotion) -> list[MinuteSales]:
+        """What the earlier one's brand sold at the same clock times, also before or after its own window."""
+        begin = same_clock(now.window.from_ms, now.window.from_ms, earlier.window.from_ms)
+        return self._sales.by_minute(earlier.brand, begin, begin + now.window.to_ms - now.window.from_ms)
+
+    def _last_before(self, now: Promotion) -> Promotion | None:
+        over = [one for one in self._desk.newest(now.brand) if one.window.to_ms <= now.window.from_ms]
+        return max(over, key=lambda one: one.window.to_ms, default=None)
 
     def _instant(self, newest: Promotion, asked: int | None) -> int:
         if asked is None:

@@ -27,6 +27,7 @@ def make_app(config: RoomConfig, ladder: Ladder) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        room.open()
         yield
         await room.close()
 

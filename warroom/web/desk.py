@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TypeVar
+
+import structlog
 
 from schemas.ladder import Ladder
 from warroom.promotions.book import Book
@@ -17,10 +20,13 @@ from warroom.states import RedisConfig
 from warroom.web.problems import Problem
 
 T = TypeVar("T")
+log = structlog.get_logger(__name__)
 
 _THREADS = 2
 _WAITING = 16
 _REDIS_SECONDS = 3.0
+_PUBLISH_SECONDS = 2.0
+"""How often is looked whether somebody saved a change and died before it was published."""
 
 
 class WebDesk:
@@ -37,9 +43,15 @@ class WebDesk:
     ) -> None:
         bounds = {"socket_timeout": _REDIS_SECONDS, "socket_connect_timeout": _REDIS_SECONDS}
         self._redis = replace(redis, options={**bounds, **redis.options}).client()
-        self._desk = Desk(Book(self._redis, redis.prefix), PromotionTopic(dict(kafka), topic_prefix, partitions), ladder, now)
+        self.desk = Desk(Book(self._redis, redis.prefix), PromotionTopic(dict(kafka), topic_prefix, partitions), ladder, now)
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="desk")
         self._waiting = 0
+        self._stop = threading.Event()
+        self._keeper = threading.Thread(target=self._keep_published, name="desk-keeper", daemon=True)
+
+    def open(self) -> None:
+        """From now on what is saved and waits for its publication is published, whoever saved it."""
+        self._keeper.start()
 
     async def ask(self, work: Callable[[Desk], T]) -> T:
         """What the desk says. Raises Problem 400, 404, 409, 412 or 503."""
@@ -48,20 +60,39 @@ class WebDesk:
         self._waiting += 1
         try:
             # A change that was begun is ended, whoever asked for it and is gone.
-            return await asyncio.shield(asyncio.get_running_loop().run_in_executor(self._threads, work, self._desk))
+            return await asyncio.shield(asyncio.get_running_loop().run_in_executor(self._threads, work, self.desk))
         except PromotionError as error:
-            raise _problem(error) from error
+            raise problem_of(error) from error
         finally:
             self._waiting -= 1
 
     def close(self) -> None:
         """Ends the threads and lets go of the servers; what runs is waited for."""
+        self._stop.set()
+        if self._keeper.is_alive():
+            self._keeper.join()
         self._threads.shutdown(wait=True, cancel_futures=True)
-        self._desk.close()
+        self.desk.close()
         self._redis.close()
 
+    def _keep_published(self) -> None:
+        """Redis is held against the topic once; then the outbox is looked at again and again. A server that is away is waited for."""
+        work: Callable[[], object] = self.desk.recover
+        away = False
+        while True:
+            try:
+                work()
+                work, away = self.desk.publish_waiting, False
+            except DeskAway as error:
+                if not away:  # once, not every two seconds
+                    log.warning("changes of promotions wait for their publication", error=str(error).splitlines()[0][:300])
+                away = True
+            if self._stop.wait(_PUBLISH_SECONDS):
+                return
 
-def _problem(error: PromotionError) -> Problem:
+
+def problem_of(error: PromotionError) -> Problem:
+    """What a request is told of it."""
     match error:
         case PromotionInvalid():
             return Problem(400, str(error))

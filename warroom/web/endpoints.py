@@ -10,10 +10,14 @@ from schemas.promotion import Promotion
 from schemas.transition import Transition
 from warroom.auth.audit import AuditEntry
 from warroom.auth.roles import Role
+from warroom.beside import Beside
 from warroom.figures import Activating, Census, Returning, Scaling, Triangulating
 from warroom.lists import FlowLine
 from warroom.live.snapshot import Snapshot
-from warroom.web.routes import about, exports, figures, live, promotions, records, session
+from warroom.pacing_lines import Pacing
+from warroom.progress import Progress
+from warroom.web.routes import about, exports, figures, live, pacing, promotions, records, session
+from warroom.what_if import WhatIf
 
 API = "/api/v1"
 
@@ -174,6 +178,21 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         "promotions",
         "What was changed, by whom and why",
         promotions.Versions,
+    ),
+    _get("progress", f"{_PROMOTION}/progress", pacing.progress, _V, "promotions", "How a promotion stands", Progress),
+    _get("pacing", f"{_PROMOTION}/pacing", pacing.pacing, _V, "promotions", "Plans, actual and projection as lines", Pacing),
+    _get("beside", f"{_PROMOTION}/beside", pacing.beside, _V, "promotions", "Beside an earlier promotion", Beside),
+    Endpoint(
+        name="what_if",
+        method="POST",
+        path=f"{API}{_PROMOTION}/what-if",
+        handler=pacing.what_if,
+        role=_V,
+        tag="promotions",
+        summary="What edits would come to",
+        returns=WhatIf,
+        body=pacing.WhatIfAsked,
+        also=(413, 415),
     ),
     _get("audit", "/audit", about.audit, _A, "about", "The audit log", list[AuditEntry]),
 )

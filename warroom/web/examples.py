@@ -8,12 +8,14 @@ import msgspec
 
 from schemas.promotion import LayerTarget, Target
 from warroom.auth.roles import Role
+from warroom.beside import Beside
 from warroom.figures import Activating, Census, LedgerLine, Scaling
 from warroom.lists import Buyer, FlowLine, Member, MoveLine, OrderLine
 from warroom.promotions.definition import Definition, WrittenWindow
 from warroom.web.routes.about import Brands
 from warroom.web.routes.exports import Audience, Suppression
 from warroom.web.routes.figures import Ledger
+from warroom.web.routes.pacing import WhatIfAsked
 from warroom.web.routes.promotions import Adjustment, NewPromotion, Replacement
 from warroom.web.routes.records import Moves, Orders
 from warroom.web.routes.session import Session, SignIn
@@ -79,6 +81,18 @@ _VALUES += [
     NewPromotion(definition=_DEFINITION, because="agreed on 1 October"),
     Replacement(definition=_DEFINITION, because="the window was moved"),
     Adjustment(edits=("R3/conversion_rate=9%",), because="the live room converts better than planned"),
+    WhatIfAsked(edits=("R3/conversion_rate=9%", "*/R4/headcount=x1.1")),
+    Beside(
+        promotion_id="d11-2026",
+        earlier_id="618-2026",
+        begins=_AT - _AT % 60_000,
+        earlier_begins=_AT - _AT % 60_000 - 146 * 86_400_000,
+        step_minutes=1,
+        orders=[41, 38],
+        gmv=[1_025_000, 931_000],
+        earlier_orders=[22, 25, 24],
+        earlier_gmv=[501_000, 577_000, 560_000],
+    ),
 ]
 _LISTS: list[Any] = [
     Scaling(split="all", layer="R3", users=800, users_before=640, growth=0.25, new_users=120, known_users=680),

@@ -26,6 +26,10 @@ From = Annotated[
 To = Annotated[
     str, Query(pattern=_TIME, description="end of the period, not included; at most 400 days", examples=["2026-11-12T00:00:00+08:00"])
 ]
+At = Annotated[
+    str | None,
+    Query(pattern=_TIME, description="as it stood then, RFC 3339 with an offset; default: as far as sales are stored"),
+]
 Channel = Annotated[str, Query(max_length=128, pattern=_PLAIN, description="this channel only", examples=["douyin"])]
 Campaign = Annotated[str, Query(max_length=128, pattern=_PLAIN, description="this campaign only", examples=["d11-teaser"])]
 LayerFilter = Annotated[str, Query(max_length=32, pattern=r"^[A-Za-z0-9_]*$", description="this layer only", examples=["R1"])]
@@ -42,6 +46,11 @@ def whole_minutes(begin: str, end: str) -> tuple[int, int]:
     if until - start > LONGEST_MS:
         raise _wrong("to", "a period of 400 days at most")
     return start - start % MINUTE_MS, min(until + -until % MINUTE_MS, LAST_MS - LAST_MS % MINUTE_MS)
+
+
+def instant_of(at: str | None) -> int | None:
+    """`At` in epoch milliseconds. Raises Problem 400."""
+    return None if at is None else _instant("at", at)
 
 
 def _instant(name: str, text: str) -> int:

@@ -19,6 +19,7 @@ from warroom.auth.roles import Principal
 from warroom.auth.sessions import Sessions
 from warroom.auth.throttle import Buckets, LoginThrottle
 from warroom.live.live import Live, LiveConfig
+from warroom.web.board import WebBoard
 from warroom.web.desk import WebDesk
 from warroom.web.follow import Follow
 from warroom.web.pool import Pool
@@ -63,6 +64,7 @@ class Room:
         self.live = Live(live, ladder, config.now)
         self.follow = Follow(live.kafka, live.topic_prefix, live.partitions)
         self.desk = WebDesk(live.redis, live.kafka, live.topic_prefix, live.partitions, ladder, config.now)
+        self.board = WebBoard(live.clickhouse, self.desk.desk, ladder, config.now)
         self.sessions = Sessions()
         self.throttle = LoginThrottle()
         self.limits = Buckets(config.rate, config.burst)
@@ -104,10 +106,15 @@ class Room:
         if not principal.sees(brand) or brand not in await self.brands():
             raise Problem(404, "expected a brand that is there and that you may see; /api/v1/brands lists them")
 
+    def open(self) -> None:
+        """Begins what goes on beside requests."""
+        self.desk.open()
+
     async def close(self) -> None:
         """Ends everything."""
         await self.live.close()
         self.follow.close()
+        self.board.close()
         self.desk.close()
         self.pool.close()
 

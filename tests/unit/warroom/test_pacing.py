@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from schemas.promotion import PlanPoint
 from schemas.times import DAY_MS, MINUTE_MS
-from tests.unit.warroom.promotions_by_hand import BEGIN, DAY, at, promotion, version
-from warroom.pacing import Projection, plan_lines, planned_by_minute, project, same_clock
+from tests.unit.warroom.promotions_by_hand import BEGIN, DAY, at, promotion
+from warroom.pacing import Projection, planned_by_minute, project, same_clock
 
 
 def test_what_remains_is_scaled_by_how_it_has_gone() -> None:
@@ -68,13 +68,6 @@ def test_the_plan_of_each_minute_adds_up_to_what_is_due() -> None:
     assert len(planned_by_minute(bent, at(90))) == 90
     assert sum(planned_by_minute(bent, at(10 * DAY))) == pytest.approx(1)
     assert planned_by_minute(bent, at(-5)) == []
-
-
-def test_both_plans_are_drawn() -> None:
-    versions = [promotion(), version(2, 720, plan=(PlanPoint(0, 0.0), PlanPoint(720, 0.8), PlanPoint(DAY, 1.0)))]
-    lines = plan_lines(versions, [at(719), at(720)])
-    assert [line.original for line in lines] == pytest.approx([16e6 * 719 / 1440, 8_000_000])
-    assert [line.planned for line in lines] == pytest.approx([16e6 * 719 / 1440, 12_800_000])
 
 
 @pytest.mark.parametrize("hours", [0, 4, -4])

@@ -65,6 +65,10 @@ EXPECTED = {
     "create_promotion": Role.OPERATOR,
     "replace_promotion": Role.OPERATOR,
     "adjust_promotion": Role.OPERATOR,
+    "progress": Role.VIEWER,
+    "pacing": Role.VIEWER,
+    "beside": Role.VIEWER,
+    "what_if": Role.VIEWER,
     "audit": Role.ADMIN,
 }
 """Written out once more: a change of who may do what is a decision, and not a slip in a table."""

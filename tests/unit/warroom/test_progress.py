@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from schemas.promotion import Promotion, Target
 from schemas.times import DAY_MS, MINUTE_MS
 from tests.unit.warroom.promotions_by_hand import BEGIN, DAY, at, promotion, version
-from warroom.beside import BesideMinute, beside
+from warroom.beside import beside
 from warroom.progress import Actual, Progress, needs_stores, progress, sold_by_cell
 from warroom.sales import CellSales, Heads, MinuteSales
 from warroom.targets import Cell, Scope
@@ -132,8 +132,13 @@ def test_minutes_stand_beside_the_same_clock_time() -> None:
     )
     assert earlier.window.from_ms == earlier_from
     then = MinuteSales(minute=earlier_from + MINUTE_MS, orders=7, gmv=70, refunded=0, buyers_so_far=7)
-    assert beside(promotion(), [minute(0, 1, 10, 1)], earlier, [then], at(2)) == [
-        BesideMinute(at(0), 1, 10, earlier_from, 0, 0),
-        BesideMinute(at(1), 0, 0, earlier_from + MINUTE_MS, 7, 70),
-    ]
-    assert len(beside(promotion(), [], earlier, [], at(10 * DAY))) == DAY
+    found = beside(promotion(), [minute(0, 1, 10, 1)], earlier, [then], at(2))
+    assert (found.begins, found.earlier_begins, found.earlier_id) == (BEGIN, earlier_from, "d11")
+    assert (found.orders, found.gmv) == ([1, 0], [10, 0])
+    assert (found.earlier_orders[:3], found.earlier_gmv[:3], len(found.earlier_gmv)) == ([0, 7, 0], [0, 70, 0], DAY)
+    assert len(beside(promotion(), [], earlier, [], at(10 * DAY)).orders) == DAY
+
+
+def test_steps_beside_each_other_hold_their_minutes() -> None:
+    found = beside(promotion(), [minute(n, 1, 10, n) for n in range(12)], None, [], at(12), 5)
+    assert (found.orders, found.gmv, found.earlier_begins, found.earlier_gmv) == ([5, 5, 2], [50, 50, 20], None, [])

@@ -32,6 +32,7 @@ IfMatch = Annotated[
         alias="If-Match", max_length=64, description="the ETag of the version that this change builds on; 428 without it", examples=['"3"']
     ),
 ]
+Edit = Annotated[str, Meta(min_length=1, max_length=500)]
 Because = Annotated[str, Meta(min_length=1, max_length=1_000, pattern=r"\S")]
 
 
@@ -53,7 +54,7 @@ class Replacement(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
 class Adjustment(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Edits such as `tmall/R3/conversion_rate=8%` or `*/R4/headcount=x1.1`, in force from a minute on (null: the next), and why."""
 
-    edits: Annotated[tuple[Annotated[str, Meta(min_length=1, max_length=500)], ...], Meta(min_length=1, max_length=100)]
+    edits: Annotated[tuple[Edit, ...], Meta(min_length=1, max_length=100)]
     because: Because
     effective_from: Minute | None = None
 
@@ -108,7 +109,7 @@ async def replace(call: CallOf, promotion_id: PromotionId, if_match: IfMatch = N
             asked.definition,
             by=call.principal.name,
             because=asked.because,
-            effective_from=_minute(asked.effective_from),
+            effective_from=minute_of(asked.effective_from),
             if_version=built_on,
         )
     )
@@ -126,7 +127,7 @@ async def adjust(call: CallOf, promotion_id: PromotionId, if_match: IfMatch = No
             asked.edits,
             by=call.principal.name,
             because=asked.because,
-            effective_from=_minute(asked.effective_from),
+            effective_from=minute_of(asked.effective_from),
             if_version=built_on,
         )
     )
@@ -150,7 +151,8 @@ def _version(if_match: str | None) -> int:
     return int(found[1])
 
 
-def _minute(text: str | None) -> int | None:
+def minute_of(text: str | None) -> int | None:
+    """A minute of a body in epoch milliseconds. Raises Problem 400."""
     if text is None:
         return None
     try:
