@@ -14,10 +14,13 @@ from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSetti
 
 CONFIG_VARIABLE = "RFLOW_CONFIG"
 _KAFKA_PATIENCE: dict[str, str | int | bool] = {
-    # A connection that has died without a word is given up within a session timeout; librdkafka's own default is a minute.
-    "socket.timeout.ms": 8_000,
-    "socket.connection.setup.timeout.ms": 8_000,
+    # When all connections die without a word, that of the publisher may show only when the reader, through another, has found records to
+    # publish: both times, and the second that librdkafka may take to look, fit into a session. Its own default is a minute.
+    "socket.timeout.ms": 3_000,
+    "socket.connection.setup.timeout.ms": 3_000,
     "socket.keepalive.enable": True,
+    # After a long absence of Kafka; librdkafka's own default is ten seconds.
+    "reconnect.backoff.max.ms": 2_000,
 }
 _SECRET_OPTIONS = ("password", "key.pem", "secret", "token", "jaas")
 

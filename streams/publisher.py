@@ -18,8 +18,9 @@ _DEFAULTS: dict[str, Any] = {
     "acks": "all",
     # Never give up inside an entry: a record left out would be a hole that the subscriber's rule cannot see.
     "message.timeout.ms": 0,
-    # A connection that has died without a word is given up within a session timeout; what it carried is sent again, and told apart.
-    "request.timeout.ms": 8_000,
+    # How long the broker waits for its replicas: less than the client waits for the broker. What may have been written is sent again, and
+    # told apart by its sequence number.
+    "request.timeout.ms": 2_500,
     "linger.ms": 2,
     "compression.type": "lz4",
     "message.max.bytes": 5_000_000,

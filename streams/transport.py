@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import structlog
-from aiokafka import AIOKafkaConsumer
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.errors import KafkaConnectionError
 from aiokafka.errors import KafkaError as AioKafkaError
@@ -21,11 +20,10 @@ from faust.types import TP, ConsumerMessage
 
 from streams.host import ShardHost
 from streams.logs import Fetched, LogReader, Place
+from streams.member import GroupMember
 
 log = structlog.get_logger(__name__)
 
-_ANSWER_S = 2.0
-"""Beyond what it waits for itself, an answer of the group's coordinator takes no longer."""
 _COMMIT_S = 3.0
 _RETRY_S = 0.5
 
@@ -60,24 +58,24 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
             else:
                 return
 
-    def _create_worker_consumer(self, transport: Any) -> AIOKafkaConsumer:
+    def _create_worker_consumer(self, transport: Any) -> GroupMember:
         conf = self.app.conf
-        return AIOKafkaConsumer(
-            client_id=conf.broker_client_id,
+        return GroupMember(
+            session_timeout=conf.broker_session_timeout,
+            rebalance_timeout=conf.broker_rebalance_timeout,
+            client={
+                "client_id": conf.broker_client_id,
+                "bootstrap_servers": driver.server_list(transport.url, transport.default_port),
+                **driver.credentials_to_aiokafka_auth(conf.broker_credentials, conf.ssl_context),
+            },
             group_id=conf.id,
-            bootstrap_servers=driver.server_list(transport.url, transport.default_port),
+            heartbeat_interval_ms=int(conf.broker_heartbeat_interval * 1000),
             # Equal partition counts make the range assignor co-partition: a shard's four logs stay together.
             partition_assignment_strategy=[RangePartitionAssignor],
             enable_auto_commit=False,
             auto_offset_reset="earliest",
-            session_timeout_ms=int(conf.broker_session_timeout * 1000),
-            rebalance_timeout_ms=int(conf.broker_rebalance_timeout * 1000),
-            heartbeat_interval_ms=int(conf.broker_heartbeat_interval * 1000),
-            # Whether others are still there takes the broker that long to say; a connection that has died is not waited for longer.
-            request_timeout_ms=int((max(conf.broker_session_timeout, conf.broker_rebalance_timeout) + _ANSWER_S) * 1000),
             # Membership alone: the records themselves come through librdkafka.
             max_poll_interval_ms=2**31 - 1,
-            **driver.credentials_to_aiokafka_auth(conf.broker_credentials, conf.ssl_context),
         )
 
 
