@@ -14,6 +14,7 @@ from urllib3.exceptions import HTTPError
 
 from sinks.config import ClickHouse
 from sinks.errors import StoreAway, StoreError
+from sinks.whole_replies import pool_of
 
 _CODE = re.compile(r"[Cc]ode: (\d+)")
 
@@ -63,6 +64,7 @@ def connect(config: ClickHouse, database: str, **settings: int | str) -> Client:
             send_receive_timeout=config.timeout,
             autogenerate_session_id=False,
             settings=settings or None,
+            pool_mgr=pool_of(config.url),
         )
 
 

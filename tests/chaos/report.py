@@ -94,6 +94,10 @@ def print_report(told: dict[str, Any], console: Console) -> None:
         f"{told['seeds']} seeds, {told['faults']} faults, {told['differences']} differences, {told['missed_bounds']} missed bounds, "
         f"{len(told['ended_by_themselves'])} processes that ended by themselves"
     )
+    for ending in told["ended_by_themselves"]:
+        console.print(
+            f"seed {ending['seed']}: a {ending['who']} ended with {ending['status']}: {ending['last_words']}", highlight=False, markup=False
+        )
     for failed in told["failed"]:
         console.print(f"[red]seed {failed['seed']}[/]: {'; '.join([*failed['missed'], *failed['first']])[:600]}", highlight=False)
 
@@ -104,5 +108,6 @@ def print_seed(result: Result, console: Console) -> None:
     verdict = "good" if result.is_good else "[red]BAD[/]"
     mode = "live" if result.schedule.is_live else "strict"
     console.print(f"seed {result.schedule.seed:>4} {verdict} {result.seconds:5.1f} s {mode}: {', '.join(faults)}", highlight=False)
-    for told in [*result.missed, *result.differences[:1]]:
+    ended = [f"a {ending.who} ended with {ending.status}: {ending.last_words}" for ending in result.endings]
+    for told in [*ended, *result.missed, *result.differences[:1]]:
         console.print(f"          {told[:600]}", highlight=False, markup=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import socketserver
 import threading
@@ -10,14 +11,19 @@ from collections.abc import Iterator
 
 import pytest
 import redis
+from clickhouse_connect.driver.client import Client
+from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
 
 from deploy.stack.ports import free_port
-from sinks.client import connect
+from sinks.client import connect, told_apart
 from sinks.config import ClickHouse
 from sinks.errors import StoreAway
+from streams.member import GroupMember
 from tests.chaos.proxy import Loop, Proxy
 from tests.chaos.stage import REFUSAL
 from tests.servers import Servers, wait_until
+
+SESSION_S = 4.5
 
 
 class _Echo(socketserver.BaseRequestHandler):
@@ -184,16 +190,36 @@ def test_a_refused_statement_is_not_carried_out_and_reads_as_no_space(clickhouse
         proxy.close()
 
 
-def _insert(client: object, numbers: list[int]) -> None:
-    from sinks.client import told_apart
+def test_a_reply_of_clickhouse_that_is_cut_off_anywhere_is_no_answer(clickhouse_url: str) -> None:
+    with Loop() as loop:
+        proxy = Proxy(loop, free_port(), ("127.0.0.1", int(clickhouse_url.rpartition(":")[2])))
+        client = connect(ClickHouse(url=f"http://{proxy.address}", database="default"), "default")
+        answered = [passes for passes in range(1, 2_000, 13) if _ask(client, proxy, passes)]
+        assert answered
+        assert answered[0] > 300, "most of a reply is its head"
+        assert answered == list(range(answered[0], 2_000, 13))
+        client.close()
+        proxy.close()
 
+
+def _ask(client: Client, proxy: Proxy, passes: int) -> bool:
+    """Whether there is an answer when so many bytes of the reply pass; a wrong one fails."""
+    proxy.reset()
+    proxy.cut_within(replies=passes)
+    try:
+        with told_apart():
+            assert client.query("SELECT 7").result_rows == [(7,)], f"{passes} bytes of the reply"
+    except StoreAway:
+        return False
+    return True
+
+
+def _insert(client: object, numbers: list[int]) -> None:
     with told_apart():
         client.insert("t", [numbers], column_names=["n"], column_oriented=True)  # type: ignore[attr-defined]
 
 
 def test_kafka_behind_a_proxy_sends_its_clients_back_to_it(servers: Servers) -> None:
-    from confluent_kafka.admin import AdminClient
-
     inner, outer = free_port(), free_port()
     kafka = servers.kafka(behind=(inner, outer))
     with Loop() as loop:
@@ -202,7 +228,37 @@ def test_kafka_behind_a_proxy_sends_its_clients_back_to_it(servers: Servers) -> 
         assert [f"{broker.host}:{broker.port}" for broker in told.brokers.values()] == [proxy.address]
         direct = AdminClient({"bootstrap.servers": kafka.address}).list_topics(timeout=20)
         assert [f"{broker.host}:{broker.port}" for broker in direct.brokers.values()] == [kafka.address]
+        asyncio.run(_stays_a_member(proxy, AdminClient({"bootstrap.servers": kafka.address})))
         proxy.close()
+
+
+async def _stays_a_member(proxy: Proxy, admin: AdminClient) -> None:
+    """A worker's member of the group is not expelled when its connections go dead: it notices, and finds the coordinator again."""
+    for made in admin.create_topics([NewTopic("input", 1)]).values():
+        made.result(30)
+    member = GroupMember(
+        session_timeout=SESSION_S,
+        rebalance_timeout=SESSION_S,
+        client={"bootstrap_servers": proxy.address},
+        group_id="group",
+        heartbeat_interval_ms=500,
+        enable_auto_commit=False,
+    )
+    member.subscribe(["input"])
+    await member.start()
+    try:
+        before = await asyncio.to_thread(_members, admin)
+        assert len(before) == 1
+        assert proxy.lose() >= 1
+        await asyncio.sleep(SESSION_S + 0.7)
+        assert await asyncio.to_thread(_members, admin) == before
+    finally:
+        await member.stop()
+
+
+def _members(admin: AdminClient) -> list[str]:
+    (told,) = admin.describe_consumer_groups(["group"], request_timeout=30).values()
+    return [member.member_id for member in told.result().members]
 
 
 def test_redis_reads_through_it(redis_url: str) -> None:
