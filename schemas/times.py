@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
 DAY_MS = 86_400_000
+HOUR_MS = 3_600_000
 MINUTE_MS = 60_000
 LAST_MS = 10_413_791_999_999
 """The latest instant a record may carry, 2299-12-31T23:59:59.999Z: the end of ClickHouse's DateTime64."""

@@ -1,0 +1,48 @@
+"""alerts: judge the detectors on labelled series."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from deploy.cli.common import Json, err, out, print_json, shown, table
+from schemas.times import to_rfc3339
+from warroom.alerts.labelled import Evaluation, Series, detect, evaluate, read_series, read_windows
+
+app = typer.Typer(no_args_is_help=True, rich_markup_mode="rich", context_settings={"help_option_names": ["-h", "--help"]})
+
+
+@app.command("eval")
+def eval_(
+    file: Annotated[Path, typer.Argument(metavar="FILE.csv", help="timestamp,value; UTC, rows from a minute to an hour apart.")],
+    labels: Annotated[Path, typer.Option("--labels", metavar="FILE.json", help="A list of [start, end], or file names mapped to such.")],
+    as_json: Json = False,
+) -> None:
+    """How the detector of any series does on a labelled one: run online, in order, never looking ahead.
+
+    A window is found if an alarm starts in it; an alarm that starts outside all of them is false.
+    """
+    series = read_series(file)
+    windows = read_windows(labels, file)
+    result = evaluate(detect(series), windows)
+    _tell_left_out(series)
+    if as_json:
+        print_json(result.told())
+    else:
+        _print(result)
+
+
+def _tell_left_out(series: Series) -> None:
+    told = ((series.missing, "without a value"), (series.passed_over, "not later than the one before"))
+    for count, why in told:
+        if count:
+            err.print(f"rflow: {shown(count)} rows left out: {why}", highlight=False)
+
+
+def _print(result: Evaluation) -> None:
+    out.print(table("Alarms", ["at", "detector", "score"], [[to_rfc3339(one.at), one.detector, one.score] for one in result.alarms]))
+    out.print(f"found {result.found} of {result.windows} windows, {result.false_alarms} false alarms", highlight=False)
+    if result.delays_seconds:
+        out.print(f"delays: {', '.join(f'{delay:,.0f} s' for delay in result.delays_seconds)}", highlight=False)

@@ -1,0 +1,1 @@
+"""Alerts: detectors over minute figures, the rules that judge what they find, what is told, and where it goes."""
