@@ -74,12 +74,16 @@ class Lanes:
         return sum(pending.size for pending in self._lanes.values())
 
     def full(self, rows: int) -> set[Lane]:
-        """Lanes that hold more than `rows` rows, of several steps: they are ahead of their shard's other lane."""
-        return {
-            lane
-            for lane, pending in self._lanes.items()
-            if pending.size > rows and pending.records[0].version != pending.records[-1].version
-        }
+        """Once more than `rows` rows are pending: the lanes that hold more than their share of them, and several steps.
+
+        What is pending stays below twice `rows`, however many lanes there are. A lane that others wait for is never full: where two of a
+        shard hold several steps each, the first of these is whole, and goes into the next block.
+        """
+        pending = [(lane, pending) for lane, pending in self._lanes.items() if pending.size]
+        if sum(one.size for _, one in pending) <= rows:
+            return set()
+        share = rows / len(pending)
+        return {lane for lane, one in pending if one.size > share and one.records[0].version != one.records[-1].version}
 
     def offer(self, lane: Lane, record: Record, now: float) -> Verdict:
         """Judge a record, in the log's order; unless it is a repeat it now waits for its block, also one behind an accepted gap."""

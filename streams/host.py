@@ -193,13 +193,18 @@ class ShardHost:
             return
         shard.feed(index, fetched)
 
+    @property
+    def logs(self) -> int:
+        """How many logs share the worker's buffers."""
+        return len(self.shards) * len(self.topics)
+
     def full(self) -> set[Place]:
         """The logs of which no more should be fetched for now."""
         self._full = {
             (topic, number)
             for number, shard in self.shards.items()
             for i, topic in enumerate(self.topics)
-            if shard.stage is Stage.STOPPED or shard.is_full(i, was_full=(topic, number) in self._full)
+            if shard.stage is Stage.STOPPED or shard.is_full(i, self.logs, was_full=(topic, number) in self._full)
         }
         return set(self._full)
 

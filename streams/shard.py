@@ -171,11 +171,11 @@ class Shard:
         self._metrics.decode.observe(time.perf_counter() - began)
         self._news.set()
 
-    def is_full(self, topic: int, *, was_full: bool) -> bool:
-        """Whether the buffer of a topic has no room; once full, until it is half empty."""
-        share = 2 if was_full else 1
-        batch = self.intake.logs[topic]
-        return len(batch.buffer) >= self._config.buffer_records // share or batch.heavy >= self._config.buffer_bytes // share
+    def is_full(self, topic: int, logs: int, *, was_full: bool) -> bool:
+        """Whether the buffer of a topic has no room, being one of `logs` that share it; once full, until it is half empty."""
+        share = (2 if was_full else 1) * logs
+        log = self.intake.logs[topic]
+        return len(log.buffer) >= self._config.buffer_records // share or log.heavy >= self._config.buffer_bytes // share
 
     async def run(self) -> None:
         """Takes steps until `close`. What stops the shard for an operator is logged and told in `error`."""

@@ -16,10 +16,10 @@ class StepConfig(Struct, frozen=True, kw_only=True):
     """the watermark moves by events and ticks alone"""
     most_records: int = 4_000
     most_swept: int = 2_000
-    buffer_records: int = 20_000
-    """above this a log is left out of the fetch until its buffer is half empty"""
-    buffer_bytes: int = 16_000_000
-    """the same for what its heavy records weigh together"""
+    buffer_records: int = 120_000
+    """of all logs of a worker; above its share of them a log is left out of the fetch until its buffer is half empty"""
+    buffer_bytes: int = 128_000_000
+    """the same for what heavy records weigh together"""
     most_unacknowledged: int = 16
     """a step waits while this many outbox entries have not been acknowledged"""
     retry_first: float = 0.1

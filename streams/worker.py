@@ -148,7 +148,7 @@ class Worker:
         shard = self.host.shards[number]
         if self._config.step.strict:
             # Without ticks a strict shard rightly waits for news of the other logs.
-            return any(shard.is_full(i, was_full=False) for i in range(len(self.host.topics))) and not shard.intake.is_held
+            return any(shard.is_full(i, self.host.logs, was_full=False) for i in range(len(self.host.topics))) and not shard.intake.is_held
         return not shard.intake.is_caught_up
 
     def _measure(self) -> None:

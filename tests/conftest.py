@@ -14,9 +14,14 @@ from pathlib import Path
 
 import pytest
 import redis
+from hypothesis import HealthCheck, settings
 
 from deploy.stack.broker import MockBrokerConfig
 from tests.servers import Servers
+
+# How long an example takes says how busy the machine is; performance is measured in bench/.
+settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("suite")
 
 _REDIS_DATABASES = 64
 _redis_database = itertools.cycle(range(1, _REDIS_DATABASES))

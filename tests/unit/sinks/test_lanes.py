@@ -127,6 +127,19 @@ def test_a_lane_far_ahead_of_its_shard_is_full() -> None:
     assert pending.full(9) == {MOVES}
 
 
+@pytest.mark.parametrize("shards", [1, 3, 12])
+def test_what_is_pending_stays_below_twice_the_rows_however_many_lanes_there_are(shards: int) -> None:
+    pending, rows = lanes(shards), 240
+    offsets = dict.fromkeys([Lane(stream, shard) for stream in (Stream.ROLLUPS, Stream.TRANSITIONS) for shard in range(shards)], 0)
+    while open_lanes := offsets.keys() - pending.full(rows):
+        for lane in sorted(open_lanes):
+            pending.offer(lane, rollup(offsets[lane], offsets[lane] + 1, moves=1), 1.0)
+            offsets[lane] += 1
+        assert pending.size <= 2 * rows
+    assert pending.size > rows
+    assert found(pending.plan(1, rows)).rows > 0
+
+
 def test_repeats_alone_move_the_offset() -> None:
     pending = offered(lanes(), ROLLUPS, [rollup(0, 1)])
     pending.stored(found(pending.plan(1, 100)))
