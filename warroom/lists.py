@@ -20,12 +20,14 @@ _AT = "DateTime64(3, 'UTC')"
 _SPAN = f"brand = {{brand:String}} AND {{of}} >= {{start:{_AT}}} AND {{of}} < {{end:{_AT}}}"
 _LABELS = """
     AND ({channel:String} = '' OR channel = {channel:String}) AND ({campaign_id:String} = '' OR campaign_id = {campaign_id:String})"""
+_SHOPS = """
+    AND ({store_id:String} = '' OR store_id = {store_id:String}) AND ({guide_id:String} = '' OR guide_id = {guide_id:String})"""
 
 _ORDERS = f"""
 SELECT toUnixTimestamp64Milli(o.occurred_at) AS at, type, user_id, order_id, event_id, amount, refunded, currency, layer_before,
     toUnixTimestamp64Milli(o.first_seen) AS first_seen, channel, campaign_id, store_id, guide_id
 FROM orders AS o
-WHERE {_SPAN.replace("{of}", "o.occurred_at")}{_LABELS}
+WHERE {_SPAN.replace("{of}", "o.occurred_at")}{_LABELS}{_SHOPS}
     AND o.occurred_at <= {{upto:{_AT}}}
 ORDER BY o.occurred_at DESC, user_id DESC, order_id DESC, event_id DESC
 LIMIT {{limit:UInt32}} OFFSET {{skip:UInt32}}
@@ -35,7 +37,7 @@ _TRANSITIONS = f"""
 SELECT id, user_id, seq, from_layer, to_layer, direction, kind, toUnixTimestamp64Milli(t.occurred_at) AS occurred_at,
     toUnixTimestamp64Milli(t.effective_at) AS effective_at, late, cause_type, channel, campaign_id, store_id, guide_id
 FROM transitions AS t
-WHERE {_SPAN.replace("{of}", "t.effective_at")}{_LABELS}
+WHERE {_SPAN.replace("{of}", "t.effective_at")}{_LABELS}{_SHOPS}
     AND ({{from_layer:String}} = '' OR from_layer = {{from_layer:String}}) AND ({{to_layer:String}} = '' OR to_layer = {{to_layer:String}})
     AND t.effective_at <= {{upto:{_AT}}}
 ORDER BY t.effective_at DESC, user_id DESC, seq DESC
@@ -55,6 +57,15 @@ _FLOWS = f"""
 SELECT toString(from_layer) AS from_layer, toString(to_layer) AS to_layer, uniqMerge(users) AS users, sum(f.transitions) AS transitions
 FROM flow_minutes AS f
 WHERE {_SPAN.replace("{of}", "minute")}{_LABELS}
+GROUP BY from_layer, to_layer
+ORDER BY from_layer, to_layer
+"""
+
+_FLOWS_OF_RECORDS = f"""
+SELECT toString(from_layer) AS from_layer, toString(to_layer) AS to_layer, uniq(bitShiftRight(xxh3(user_id), 11)) AS users,
+    count() AS transitions
+FROM transitions AS t
+WHERE {_SPAN.replace("{of}", "t.effective_at")}{_LABELS}{_SHOPS}
 GROUP BY from_layer, to_layer
 ORDER BY from_layer, to_layer
 """
@@ -180,8 +191,8 @@ class Lists(Star):
         return self._structs(MoveLine, _HISTORY, bound)
 
     def flow_lines(self, span: Span) -> list[FlowLine]:
-        """Who went where, from the sums per minute."""
-        return self._structs(FlowLine, _FLOWS, span.bound())
+        """Who went where, from the sums per minute; of a store or guide, of which there are none, from the transitions themselves."""
+        return self._structs(FlowLine, _FLOWS_OF_RECORDS if span.store_id or span.guide_id else _FLOWS, span.bound())
 
     def ledger_lines(self, brand: str, start: int, end: int, limit: int) -> list[LedgerLine]:
         """The first lines of the ledger of a period."""
@@ -211,6 +222,13 @@ class Span(Struct, frozen=True, kw_only=True):
     end: int
     channel: str = ""
     campaign_id: str = ""
+    store_id: str = ""
+    guide_id: str = ""
+
+    @property
+    def is_narrowed(self) -> bool:
+        """Whether there are labels to keep to."""
+        return bool(self.channel or self.campaign_id or self.store_id or self.guide_id)
 
     def bound(self) -> dict[str, Any]:
         """As the queries take it."""
@@ -220,6 +238,8 @@ class Span(Struct, frozen=True, kw_only=True):
             "end": datetime64(self.end),
             "channel": self.channel,
             "campaign_id": self.campaign_id,
+            "store_id": self.store_id,
+            "guide_id": self.guide_id,
         }
 
 

@@ -26,12 +26,14 @@ from deploy.cli.common import (
     shown,
     table,
 )
+from deploy.cli.comparison import against_of, compared_with, print_comparison
 from deploy.settings import Settings
 from deploy.wiring import clickhouse_of, ladder_of
 from schemas.partition import partition_of
 from schemas.times import DAY_MS, MINUTE_MS, to_rfc3339
 from streams.labels import Labels
 from streams.ladder import Rules
+from warroom.compare import TABLES, Period
 from warroom.evidence import Evidence, evidence_of
 from warroom.figures import Activating, By, Junk, Returning, Scaling, Triangulating
 from warroom.star import Star
@@ -45,12 +47,15 @@ def star(
     start: Annotated[str | None, typer.Option("--from", help="Begin of the period; default 30 days before its end.")] = None,
     end: Annotated[str | None, typer.Option("--to", help="End of the period (exclusive); default now.")] = None,
     by: Annotated[By, typer.Option(help="Split by this dimension.")] = By.ALL,
+    against: Annotated[
+        str | None, typer.Option(metavar="PERIOD", help="Beside this period: FROM..TO, FROM (as long), or a promotion's id.")
+    ] = None,
     data: DataDir = None,
     as_json: Json = False,
 ) -> None:
     """The STAR tables of a period: Scaling, Triangulating, Activating, Returning.
 
-    Times are the brand's own unless they carry an offset: --from 2026-11-10 --to '2026-11-11 02:00'.
+    Times are the brand's own unless they carry an offset: --from 2026-11-10 --to '2026-11-11 02:00' --against 2025-11-10.
     """
     settings = settings_of(data)
     zone = ladder_of(settings).calendar(brand)[0]
@@ -58,17 +63,20 @@ def star(
     begin = instant(start, zone) if start else until - _DAYS * DAY_MS
     if begin >= until:
         raise CommandFailed(f"expected --from before --to, found {to_rfc3339(begin)} and {to_rfc3339(until)}")
+    if against is not None:
+        start_ms, end_ms = _minutes(begin, until)
+        period = Period(begins=start_ms, ends=end_ms)
+        beside = compared_with(settings, brand, period, against_of(settings, against, period, zone), by)
+        print_json(msgspec.to_builtins(beside)) if as_json else print_comparison(settings, beside)
+        return
     if as_json:
         with Star(clickhouse_of(settings)) as reader:
             bounds = (brand, *_minutes(begin, until), by)
-            found = {name: msgspec.to_builtins(getattr(reader, name)(*bounds)) for name in _TABLES}
+            found = {name: msgspec.to_builtins(getattr(reader, name)(*bounds)) for name in TABLES}
             print_json({**found, "junk": msgspec.to_builtins(reader.junk(*bounds[:3]))})
         return
     for made in star_tables(settings, brand, begin, until, by):
         out.print(made)
-
-
-_TABLES = ("scaling", "triangulating", "activating", "returning")
 
 
 def _minutes(begin: int, until: int) -> tuple[int, int]:

@@ -93,7 +93,7 @@ def run(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> Run:
-    """`rflow promotion ...`, in this process."""
+    """`rflow promotion ...`, or another command, in this process."""
     settings = {
         "RFLOW_KAFKA_BOOTSTRAP": mock_broker,
         "RFLOW_TOPIC_PREFIX": topic_prefix,
@@ -107,8 +107,8 @@ def run(
     for name, value in settings.items():
         monkeypatch.setenv(name, value)
 
-    def rflow(*arguments: str, stdin: str = "") -> Done:
-        monkeypatch.setattr(sys, "argv", ["rflow", "promotion", *arguments])
+    def rflow(*arguments: str, stdin: str = "", command: str = "promotion") -> Done:
+        monkeypatch.setattr(sys, "argv", ["rflow", command, *arguments])
         monkeypatch.setattr(sys, "stdin", io.StringIO(stdin))
         capsys.readouterr()
         with pytest.raises(SystemExit) as ended:
@@ -182,6 +182,27 @@ def test_an_operators_hour(run: Run, told: Callable[[], list[tuple[str, int]]], 
     table = ok(run("show", "hour"))
     assert "整点秒杀" in table
     assert "Original · current · actual" in table
+
+
+def test_a_period_stands_beside_another(run: Run) -> None:
+    hour = ("acme", "--from", to_rfc3339(FROM), "--to", to_rfc3339(TO))
+    before = f"{to_rfc3339(FROM - 60 * MINUTE_MS)}..{to_rfc3339(FROM)}"
+    found = json.loads(ok(run(*hour, "--against", before, "--json", command="star")))
+    assert (found["against"], found["same_length"]) == ({"begins": FROM - 60 * MINUTE_MS, "ends": FROM}, True)
+    total = next(line["figures"] for line in found["returning"] if line["of"]["layer"] == "")
+    assert total["gmv"] == {"value": 650, "against": 0, "absolute": 650, "relative": None}
+    scaling = {line["of"]["layer"]: line["figures"]["users"] for line in found["scaling"]}
+    assert scaling["R4"] == {"value": 2, "against": 0, "absolute": 2, "relative": None}
+    assert scaling["R3"] == {"value": 1, "against": 2, "absolute": -1, "relative": -0.5}
+    shown = ok(run(*hour, "--against", before, command="star"))
+    assert "against" in shown
+    assert "-50.0%" in shown
+    # a promotion's id stands for its window, no further than the period has come
+    ok(run("create", "-", "--by", "chen", stdin=FILE))
+    half = run("acme", "--from", to_rfc3339(FROM), "--to", to_rfc3339(at(30)), "--against", "hour", "--json", command="star")
+    assert json.loads(ok(half))["against"] == {"begins": FROM, "ends": at(30)}
+    refused = run(*hour, "--against", "nothing", command="star")
+    assert (refused.status, "a promotion's id" in refused.err) == (1, True)
 
 
 def test_a_plan_like_an_earlier_one(run: Run) -> None:

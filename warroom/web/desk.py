@@ -42,8 +42,8 @@ class WebDesk:
         now: Callable[[], int],
     ) -> None:
         bounds = {"socket_timeout": _REDIS_SECONDS, "socket_connect_timeout": _REDIS_SECONDS}
-        self._redis = replace(redis, options={**bounds, **redis.options}).client()
-        self.desk = Desk(Book(self._redis, redis.prefix), PromotionTopic(dict(kafka), topic_prefix, partitions), ladder, now)
+        self.redis = replace(redis, options={**bounds, **redis.options}).client()
+        self.desk = Desk(Book(self.redis, redis.prefix), PromotionTopic(dict(kafka), topic_prefix, partitions), ladder, now)
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="desk")
         self._waiting = 0
         self._stop = threading.Event()
@@ -73,7 +73,7 @@ class WebDesk:
             self._keeper.join()
         self._threads.shutdown(wait=True, cancel_futures=True)
         self.desk.close()
-        self._redis.close()
+        self.redis.close()
 
     def _keep_published(self) -> None:
         """Redis is held against the topic once; then the outbox is looked at again and again. A server that is away is waited for."""

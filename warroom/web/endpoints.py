@@ -11,12 +11,16 @@ from schemas.transition import Transition
 from warroom.auth.audit import AuditEntry
 from warroom.auth.roles import Role
 from warroom.beside import Beside
+from warroom.compare import Comparison
+from warroom.drill import LabelLine, Steps
 from warroom.figures import Activating, Census, Returning, Scaling, Triangulating
 from warroom.lists import FlowLine
 from warroom.live.snapshot import Snapshot
+from warroom.notes import Note
 from warroom.pacing_lines import Pacing
 from warroom.progress import Progress
-from warroom.web.routes import about, exports, figures, live, pacing, promotions, records, session
+from warroom.timeline import Timeline
+from warroom.web.routes import about, drill, exports, figures, live, pacing, promotions, records, session, timeline
 from warroom.what_if import WhatIf
 
 API = "/api/v1"
@@ -105,6 +109,34 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     _get("activating", f"{_BRAND}/star/activating", figures.activating, _V, "star", "Activating: who moved", list[Activating]),
     _get("returning", f"{_BRAND}/star/returning", figures.returning, _V, "star", "Returning: what was sold", list[Returning]),
     _get("flows", f"{_BRAND}/flows", figures.flows, _V, "figures", "Flows between layers", list[FlowLine]),
+    _get("compare", f"{_BRAND}/compare", figures.compare, _V, "star", "A period against another", Comparison),
+    _get("labels", f"{_BRAND}/labels", drill.labels, _V, "figures", "What each channel, campaign, store or guide sold", list[LabelLine]),
+    _get("steps", f"{_BRAND}/steps", drill.steps, _V, "figures", "A label, or the brand, by the minute", Steps),
+    _get("timeline", f"{_BRAND}/timeline", timeline.timeline, _V, "timeline", "What happened when", Timeline),
+    Endpoint(
+        name="write_note",
+        method="POST",
+        path=f"{API}{_BRAND}/notes",
+        handler=timeline.write_note,
+        role=_O,
+        tag="timeline",
+        summary="Write a note",
+        returns=Note,
+        body=timeline.NewNote,
+        status=201,
+        also=(409, 413, 415),
+    ),
+    Endpoint(
+        name="remove_note",
+        method="DELETE",
+        path=f"{API}{_BRAND}/notes/{{note_id}}",
+        handler=timeline.remove_note,
+        role=_O,
+        tag="timeline",
+        summary="Take a note away",
+        status=204,
+        produces=(),
+    ),
     _get("census", f"{_BRAND}/census", figures.census, _V, "figures", "Users per layer", Census),
     _get("ledger", f"{_BRAND}/ledger", figures.ledger, _V, "figures", "The crowd ledger, minute by minute", figures.Ledger),
     _get("orders", f"{_BRAND}/orders", records.orders, _V, "records", "Orders, latest first", records.Orders),

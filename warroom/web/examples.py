@@ -11,6 +11,7 @@ from warroom.auth.roles import Role
 from warroom.beside import Beside
 from warroom.figures import Activating, Census, LedgerLine, Scaling
 from warroom.lists import Buyer, FlowLine, Member, MoveLine, OrderLine
+from warroom.notes import Note
 from warroom.promotions.definition import Definition, WrittenWindow
 from warroom.web.routes.about import Brands
 from warroom.web.routes.exports import Audience, Suppression
@@ -19,6 +20,7 @@ from warroom.web.routes.pacing import WhatIfAsked
 from warroom.web.routes.promotions import Adjustment, NewPromotion, Replacement
 from warroom.web.routes.records import Moves, Orders
 from warroom.web.routes.session import Session, SignIn
+from warroom.web.routes.timeline import NewNote
 
 _AT = 1_794_355_203_120
 _LABELS = {"channel": "wecom", "campaign_id": "d11-teaser", "store_id": "sh-017", "guide_id": ""}
@@ -81,6 +83,14 @@ _VALUES += [
     NewPromotion(definition=_DEFINITION, because="agreed on 1 October"),
     Replacement(definition=_DEFINITION, because="the window was moved"),
     Adjustment(edits=("R3/conversion_rate=9%",), because="the live room converts better than planned"),
+    NewNote(text="the anchor fell ill, the live room pauses until 20:45"),
+    Note(
+        note_id="0123456789abcdef",
+        at=_AT - _AT % 60_000,
+        text="the anchor fell ill, the live room pauses until 20:45",
+        author="lin",
+        written_at=_AT,
+    ),
     WhatIfAsked(edits=("R3/conversion_rate=9%", "*/R4/headcount=x1.1")),
     Beside(
         promotion_id="d11-2026",

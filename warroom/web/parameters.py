@@ -26,26 +26,41 @@ From = Annotated[
 To = Annotated[
     str, Query(pattern=_TIME, description="end of the period, not included; at most 400 days", examples=["2026-11-12T00:00:00+08:00"])
 ]
+AgainstFrom = Annotated[str, Query(pattern=_TIME, description="begin of the other period", examples=["2025-11-11T00:00:00+08:00"])]
+AgainstTo = Annotated[str | None, Query(pattern=_TIME, description="end of the other period, not included; default: as long as the first")]
 At = Annotated[
     str | None,
     Query(pattern=_TIME, description="as it stood then, RFC 3339 with an offset; default: as far as sales are stored"),
 ]
 Channel = Annotated[str, Query(max_length=128, pattern=_PLAIN, description="this channel only", examples=["douyin"])]
 Campaign = Annotated[str, Query(max_length=128, pattern=_PLAIN, description="this campaign only", examples=["d11-teaser"])]
+Store = Annotated[str, Query(max_length=128, pattern=_PLAIN, description="this store only", examples=["sh-017"])]
+Guide = Annotated[str, Query(max_length=128, pattern=_PLAIN, description="this guide only", examples=["g-004"])]
+OneLabel = Annotated[str, Query(max_length=128, pattern=_PLAIN, description="the label; empty: what carries none", examples=["douyin"])]
+Step = Annotated[int, Query(ge=1, le=1_440, description="minutes from one instant to the next")]
 LayerFilter = Annotated[str, Query(max_length=32, pattern=r"^[A-Za-z0-9_]*$", description="this layer only", examples=["R1"])]
 Cursor = Annotated[str | None, Query(max_length=2048, description="`next` of the page before")]
 Limit = Annotated[int, Query(ge=1, le=1_000, description="how many at most")]
 ExportLimit = Annotated[int, Query(ge=1, le=100_000, description="how many at most")]
 
 
-def whole_minutes(begin: str, end: str) -> tuple[int, int]:
-    """The whole minutes that cover a period, as epoch milliseconds. Raises Problem 400."""
-    start, until = _instant("from", begin), _instant("to", end)
+def whole_minutes(begin: str, end: str, prefix: str = "") -> tuple[int, int]:
+    """The whole minutes that cover a period, as epoch milliseconds; `prefix` stands before the parameters' names. Raises Problem 400."""
+    start, until = _instant(f"{prefix}from", begin), _instant(f"{prefix}to", end)
     if start >= until:
-        raise _wrong("to", "a time after `from`")
+        raise _wrong(f"{prefix}to", f"a time after `{prefix}from`")
     if until - start > LONGEST_MS:
-        raise _wrong("to", "a period of 400 days at most")
+        raise _wrong(f"{prefix}to", "a period of 400 days at most")
     return start - start % MINUTE_MS, min(until + -until % MINUTE_MS, LAST_MS - LAST_MS % MINUTE_MS)
+
+
+def as_long(begin: str, minutes: int, prefix: str) -> tuple[int, int]:
+    """The whole minutes from that of `begin` on, so many. Raises Problem 400."""
+    start = _instant(f"{prefix}from", begin)
+    start -= start % MINUTE_MS
+    if start + minutes * MINUTE_MS > LAST_MS:
+        raise _wrong(f"{prefix}from", "a period that ends before the calendar does")
+    return start, start + minutes * MINUTE_MS
 
 
 def instant_of(at: str | None) -> int | None:

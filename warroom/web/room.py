@@ -19,6 +19,7 @@ from warroom.auth.roles import Principal
 from warroom.auth.sessions import Sessions
 from warroom.auth.throttle import Buckets, LoginThrottle
 from warroom.live.live import Live, LiveConfig
+from warroom.notes import Notes
 from warroom.web.board import WebBoard
 from warroom.web.desk import WebDesk
 from warroom.web.follow import Follow
@@ -65,6 +66,7 @@ class Room:
         self.follow = Follow(live.kafka, live.topic_prefix, live.partitions)
         self.desk = WebDesk(live.redis, live.kafka, live.topic_prefix, live.partitions, ladder, config.now)
         self.board = WebBoard(live.clickhouse, self.desk.desk, ladder, config.now)
+        self.notes = Notes(self.desk.redis, live.redis.prefix)
         self.sessions = Sessions()
         self.throttle = LoginThrottle()
         self.limits = Buckets(config.rate, config.burst)

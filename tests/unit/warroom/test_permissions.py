@@ -65,6 +65,12 @@ EXPECTED = {
     "create_promotion": Role.OPERATOR,
     "replace_promotion": Role.OPERATOR,
     "adjust_promotion": Role.OPERATOR,
+    "compare": Role.VIEWER,
+    "labels": Role.VIEWER,
+    "steps": Role.VIEWER,
+    "timeline": Role.VIEWER,
+    "write_note": Role.OPERATOR,
+    "remove_note": Role.OPERATOR,
     "progress": Role.VIEWER,
     "pacing": Role.VIEWER,
     "beside": Role.VIEWER,
@@ -123,7 +129,7 @@ async def open_app() -> AsyncIterator[Any]:
 
 
 def target(endpoint: Endpoint) -> str:
-    return endpoint.path.replace("{brand}", "acme").replace("{user_id}", "u1").replace("{layer}", "R3").replace("{promotion_id}", "d11")
+    return endpoint.path.format(brand="acme", user_id="u1", layer="R3", promotion_id="d11", note_id="0" * 16)
 
 
 def test_the_table_is_as_decided() -> None:

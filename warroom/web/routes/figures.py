@@ -8,11 +8,26 @@ from fastapi import Query
 from msgspec import Meta, Struct
 
 from schemas.times import LAST_MS, MINUTE_MS
+from warroom.compare import Comparison, Period, compare_periods
 from warroom.figures import Activating, By, Census, LedgerLine, Returning, Scaling, Triangulating
 from warroom.lists import FlowLine, Span
 from warroom.web.call import CallOf
 from warroom.web.cursors import decode_cursor, encode_cursor
-from warroom.web.parameters import Brand, Campaign, Channel, Cursor, From, Limit, To, whole_minutes
+from warroom.web.parameters import (
+    AgainstFrom,
+    AgainstTo,
+    Brand,
+    Campaign,
+    Channel,
+    Cursor,
+    From,
+    Guide,
+    Limit,
+    Store,
+    To,
+    as_long,
+    whole_minutes,
+)
 
 Dimension = Annotated[By, Query(description="the dimension to split by")]
 
@@ -48,10 +63,36 @@ async def returning(call: CallOf, brand: Brand, from_: From, to: To, by: Dimensi
     return await call.room.pool.ask(lambda star: star.returning(brand, start, end, by))
 
 
-async def flows(call: CallOf, brand: Brand, from_: From, to: To, channel: Channel = "", campaign_id: Campaign = "") -> list[FlowLine]:
-    """Who went from which layer to which in the period, from the sums per minute."""
+async def compare(
+    call: CallOf,
+    brand: Brand,
+    from_: From,
+    to: To,
+    against_from: AgainstFrom,
+    against_to: AgainstTo = None,
+    by: Dimension = By.ALL,
+) -> Comparison:
+    """Every STAR figure of a period against another's: value, against, absolute and relative change. The answer names both periods."""
     start, end = whole_minutes(from_, to)
-    span = Span(brand=brand, start=start, end=end, channel=channel, campaign_id=campaign_id)
+    period = Period(begins=start, ends=end)
+    other = as_long(against_from, period.minutes, "against_") if against_to is None else whole_minutes(against_from, against_to, "against_")
+    against = Period(begins=other[0], ends=other[1])
+    return await call.room.pool.ask(lambda star: compare_periods(star, brand, period, against, by))
+
+
+async def flows(
+    call: CallOf,
+    brand: Brand,
+    from_: From,
+    to: To,
+    channel: Channel = "",
+    campaign_id: Campaign = "",
+    store_id: Store = "",
+    guide_id: Guide = "",
+) -> list[FlowLine]:
+    """Who went from which layer to which in the period. Without a store or guide it is read from sums, and quick for any period."""
+    start, end = whole_minutes(from_, to)
+    span = Span(brand=brand, start=start, end=end, channel=channel, campaign_id=campaign_id, store_id=store_id, guide_id=guide_id)
     return await call.room.pool.ask(lambda lists: lists.flow_lines(span))
 
 

@@ -13,13 +13,12 @@ from warroom.promotions.board import Board
 from warroom.web.board import Shown
 from warroom.web.body import read_body
 from warroom.web.call import Call, CallOf, tagged
-from warroom.web.parameters import At, instant_of
+from warroom.web.parameters import At, Step, instant_of
 from warroom.web.problems import Problem
 from warroom.web.routes.promotions import Edit, PromotionId, minute_of
 
 _MOST_BODY = 1 << 16
 
-Step = Annotated[int, Query(ge=1, le=1_440, description="minutes from one instant to the next")]
 Earlier = Annotated[
     str | None,
     Query(

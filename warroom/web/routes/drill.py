@@ -1,0 +1,46 @@
+"""Figures narrowed to labels: what a channel is made of, and how one went by the minute."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import Query
+
+from schemas.times import MINUTE_MS
+from warroom.drill import Dimension, LabelLine, Steps
+from warroom.lists import Span
+from warroom.web.call import CallOf
+from warroom.web.parameters import Brand, Campaign, Channel, From, Guide, Limit, OneLabel, Step, Store, To, whole_minutes
+from warroom.web.problems import Problem
+
+_MOST_STEPS = 50_000
+
+SplitBy = Annotated[Dimension, Query(description="what the lines are told apart by; layer: the one that buyers stood in")]
+OfDimension = Annotated[Dimension | None, Query(description="the dimension of the label; default: the whole brand")]
+
+
+async def labels(
+    call: CallOf,
+    brand: Brand,
+    from_: From,
+    to: To,
+    by: SplitBy,
+    channel: Channel = "",
+    campaign_id: Campaign = "",
+    store_id: Store = "",
+    guide_id: Guide = "",
+    limit: Limit = 100,
+) -> list[LabelLine]:
+    """What each label sold and moved in the period, the best by GMV first; with labels to keep to, of these alone."""
+    start, end = whole_minutes(from_, to)
+    span = Span(brand=brand, start=start, end=end, channel=channel, campaign_id=campaign_id, store_id=store_id, guide_id=guide_id)
+    return await call.room.pool.ask(lambda drill: drill.label_lines(span, by, limit))
+
+
+async def steps(call: CallOf, brand: Brand, from_: From, to: To, by: OfDimension = None, label: OneLabel = "", step: Step = 1) -> Steps:
+    """One label, or the whole brand, step by step: orders, GMV, transitions forward and reverse."""
+    start, end = whole_minutes(from_, to)
+    if (end - start) / (step * MINUTE_MS) > _MOST_STEPS:
+        raise Problem(400, f"expected {_MOST_STEPS} steps at most: ask for a shorter period or longer steps")
+    span = Span(brand=brand, start=start, end=end)
+    return await call.room.pool.ask(lambda drill: drill.label_steps(span, by, label, step))
