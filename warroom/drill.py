@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from schemas.times import MINUTE_MS
 from warroom.lists import Lists, Span
+from warroom.reader import datetime64
 
 _AT = "DateTime64(3, 'UTC')"
 _WITHIN = f"brand = {{brand:String}} AND {{of}} >= {{start:{_AT}}} AND {{of}} < {{end:{_AT}}}"
@@ -96,6 +97,26 @@ ORDER BY number
 """
 
 
+_LOST = f"""
+SELECT toString(from_layer) AS from_layer, toString(to_layer) AS to_layer, toString(kind) AS kind, toString(channel) AS channel,
+    uniqMerge(users) AS users, sum(f.transitions) AS transitions
+FROM flow_minutes AS f
+WHERE {_WITHIN.replace("{of}", "minute")}
+    AND indexOf((SELECT groupArray(toString(layer)) FROM current_layers), toString(to_layer))
+        < indexOf((SELECT groupArray(toString(layer)) FROM current_layers), toString(from_layer))
+GROUP BY from_layer, to_layer, kind, channel
+ORDER BY users DESC, from_layer, to_layer, kind, channel
+"""
+
+_QUALITY = f"""
+SELECT sum(s.applied) AS applied, sum(s.duplicates) AS duplicates, sum(s.late) AS late,
+    sumMap(mapKeys(s.dead_letters), mapValues(s.dead_letters)).1 AS reasons,
+    sumMap(mapKeys(s.dead_letters), mapValues(s.dead_letters)).2 AS letters
+FROM steps AS s
+WHERE s.watermark >= {{start:{_AT}}} AND s.watermark < {{end:{_AT}}}
+"""
+
+
 class Dimension(StrEnum):
     """What lines are told apart by; `layer` is the one that buyers stood in."""
 
@@ -139,6 +160,26 @@ class Steps(Struct, frozen=True, kw_only=True):
     moves_reverse: list[int]
 
 
+class LostLine(Struct, frozen=True, kw_only=True):
+    """Who went down from a layer to another, why (`kind` as transitions have it) and by which channel; empty: none."""
+
+    from_layer: str
+    to_layer: str
+    kind: str
+    channel: str
+    users: int
+    transitions: int
+
+
+class Quality(Struct, frozen=True, kw_only=True):
+    """Records of all brands taken while event time stood in a period: how many counted, were repeats, came late, were dead letters."""
+
+    applied: int
+    duplicates: int
+    late: int
+    dead_letters: dict[str, int]
+
+
 class Drill(Lists):
     """Lists, and figures narrowed to labels. Every method raises StoreAway or StoreError."""
 
@@ -159,3 +200,13 @@ class Drill(Lists):
 
         columns = {name: column(name) for name in ("orders", "gmv", "gmv_new", "refunds", "moves_forward", "moves_reverse")}
         return Steps(begins=span.start, step_minutes=step_minutes, **columns)
+
+    def lost_lines(self, span: Span) -> list[LostLine]:
+        """Who went down, most first; the labels of the span count for nothing."""
+        return self._structs(LostLine, _LOST, span.bound())
+
+    def quality(self, start: int, end: int) -> Quality:
+        """How the records were that were taken while event time stood between `start` and `end`."""
+        row = self._dicts(_QUALITY, {"start": datetime64(start), "end": datetime64(end)})[0]
+        letters = dict(zip(row.pop("reasons"), row.pop("letters"), strict=True))
+        return Quality(**row, dead_letters={reason: count for reason, count in letters.items() if count})

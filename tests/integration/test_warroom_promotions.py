@@ -74,7 +74,7 @@ async def test_a_promotion_is_made_once_and_changed_on_its_newest_version(client
     assert [one.version for one in told if one.promotion_id == "d11"] == [1, 2, 3]
 
     # who may not see the brand is told of nothing, and who may only look changes nothing
-    assert [one["promotion_id"] for one in (await vera.get(API)).json()["items"]] == ["d11"]
+    assert "d11" in [one["promotion_id"] for one in (await vera.get(API)).json()["items"]]
     assert (await nora.get(API)).json() == {"items": []}
     for refused in (await nora.get(f"{API}/d11"), await nora.ask("PATCH", f"{API}/d11", CHANGE, {"if-match": '"3"'})):
         assert refused.status == 404

@@ -33,6 +33,17 @@ class Board:
         self._ladder = ladder
         self._clock = clock
 
+    def versions(self, promotion_id: str) -> list[Promotion]:
+        """Every version, oldest first."""
+        return self._desk.versions(promotion_id)
+
+    def earlier(self, now: Promotion, earlier_id: str | None = None) -> Promotion | None:
+        """The promotion of that id, by default the brand's last one that was over before this one began."""
+        if earlier_id is not None:
+            return self._desk.versions(earlier_id)[-1]
+        over = [one for one in self._desk.newest(now.brand) if one.window.to_ms <= now.window.from_ms]
+        return max(over, key=lambda one: one.window.to_ms, default=None)
+
     def show(self, promotion_id: str, at: int | None = None) -> Progress:
         """How the promotion stands."""
         versions = self._desk.versions(promotion_id)
@@ -63,7 +74,7 @@ class Board:
     def beside(self, promotion_id: str, earlier_id: str | None = None, at: int | None = None, step_minutes: int = 1) -> Beside:
         """Orders and GMV beside the same clock time of an earlier promotion: by default of the brand's last one that was over before."""
         now = self._desk.versions(promotion_id)[-1]
-        earlier = self._last_before(now) if earlier_id is None else self._desk.versions(earlier_id)[-1]
+        earlier = self.earlier(now, earlier_id)
         theirs = [] if earlier is None else self._like(earlier, now)
         return beside(now, self._minutes(now), earlier, theirs, self._instant(now, at), step_minutes)
 
@@ -82,10 +93,6 @@ class Board:
         """What the earlier one's brand sold at the same clock times, also before or after its own window."""
         begin = same_clock(now.window.from_ms, now.window.from_ms, earlier.window.from_ms)
         return self._sales.by_minute(earlier.brand, begin, begin + now.window.to_ms - now.window.from_ms)
-
-    def _last_before(self, now: Promotion) -> Promotion | None:
-        over = [one for one in self._desk.newest(now.brand) if one.window.to_ms <= now.window.from_ms]
-        return max(over, key=lambda one: one.window.to_ms, default=None)
 
     def _instant(self, newest: Promotion, asked: int | None) -> int:
         if asked is None:

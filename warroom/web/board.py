@@ -15,9 +15,12 @@ from msgspec import Struct
 from schemas.ladder import Ladder
 from sinks.config import ClickHouse
 from streams import metrics
+from warroom.drill import Drill
+from warroom.notes import Notes
 from warroom.promotions.board import Board
 from warroom.promotions.desk import Desk
 from warroom.promotions.errors import PromotionError
+from warroom.report.facts import Library
 from warroom.sales import Sales
 from warroom.web.desk import problem_of
 from warroom.web.problems import Problem
@@ -32,18 +35,19 @@ _QUERY_SECONDS = 10
 
 
 class Shown(Struct, frozen=True, kw_only=True):
-    """An answer about a promotion as JSON, and whose promotions it tells of."""
+    """An answer about promotions as it is sent, and whose they are."""
 
     brands: frozenset[str]
     body: bytes
 
 
 class WebBoard:
-    """A board whose errors are problems, and whose answers are shared. `desk` is the process's own."""
+    """A board whose errors are problems, and whose answers are shared. `desk` and `notes` are the process's own."""
 
-    def __init__(self, clickhouse: ClickHouse, desk: Desk, ladder: Ladder, now: Callable[[], int]) -> None:
+    def __init__(self, clickhouse: ClickHouse, desk: Desk, notes: Notes, ladder: Ladder, now: Callable[[], int]) -> None:
         self._clickhouse = replace(clickhouse, timeout=_QUERY_SECONDS + 5)
         self._desk = desk
+        self._notes = notes
         self._ladder = ladder
         self._now = now
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="board")
@@ -52,14 +56,18 @@ class WebBoard:
         self._waiting = 0
 
     async def show(self, key: Hashable, promotions: tuple[str, ...], work: Callable[[Board], Struct]) -> Shown:
-        """What `work` finds, at most a second ago if others asked with the same key; it tells of these promotions.
+        """What `work` finds as JSON, at most a second ago if others asked with the same key; it tells of these promotions.
 
         Raises Problem 400, 404 or 503, StoreAway, StoreError.
         """
+        return await self.told(key, promotions, lambda library: msgspec.json.encode(work(library.board)))
+
+    async def told(self, key: Hashable, promotions: tuple[str, ...], work: Callable[[Library], bytes]) -> Shown:
+        """As `show`, of all that a report is made of, in whatever form."""
 
         def compute() -> Shown:
             brands = frozenset(self._desk.versions(one)[-1].brand for one in promotions)
-            return Shown(brands=brands, body=msgspec.json.encode(work(self._board())))
+            return Shown(brands=brands, body=work(self._library()))
 
         return await self._shared.get(key, lambda: self.ask(compute))
 
@@ -80,10 +88,15 @@ class WebBoard:
         """Ends the threads; what runs is not waited for."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
-    def _board(self) -> Board:
-        board: Board | None = getattr(self._local, "board", None)
-        if board is None:
+    def _library(self) -> Library:
+        library: Library | None = getattr(self._local, "library", None)
+        if library is None:
             sales = Sales(self._clickhouse, seconds=_QUERY_SECONDS)
-            board = self._local.board = Board(self._desk, sales, self._ladder, self._now)
+            library = self._local.library = Library(
+                board=Board(self._desk, sales, self._ladder, self._now),
+                drill=Drill(self._clickhouse, seconds=_QUERY_SECONDS),
+                notes=self._notes,
+                ladder=self._ladder,
+            )
         metrics.WARROOM_QUERIES.labels("api").inc()
-        return board
+        return library

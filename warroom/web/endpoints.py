@@ -20,7 +20,7 @@ from warroom.notes import Note
 from warroom.pacing_lines import Pacing
 from warroom.progress import Progress
 from warroom.timeline import Timeline
-from warroom.web.routes import about, drill, exports, figures, live, pacing, promotions, records, session, timeline
+from warroom.web.routes import about, drill, exports, figures, live, pacing, promotions, records, report, session, timeline
 from warroom.what_if import WhatIf
 
 API = "/api/v1"
@@ -214,6 +214,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     _get("progress", f"{_PROMOTION}/progress", pacing.progress, _V, "promotions", "How a promotion stands", Progress),
     _get("pacing", f"{_PROMOTION}/pacing", pacing.pacing, _V, "promotions", "Plans, actual and projection as lines", Pacing),
     _get("beside", f"{_PROMOTION}/beside", pacing.beside, _V, "promotions", "Beside an earlier promotion", Beside),
+    _get("report", f"{_PROMOTION}/report", report.report, _V, "promotions", "The report after the day", str, produces=("text/html",)),
     Endpoint(
         name="what_if",
         method="POST",

@@ -74,6 +74,7 @@ EXPECTED = {
     "progress": Role.VIEWER,
     "pacing": Role.VIEWER,
     "beside": Role.VIEWER,
+    "report": Role.VIEWER,
     "what_if": Role.VIEWER,
     "audit": Role.ADMIN,
 }

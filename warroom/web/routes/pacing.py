@@ -74,15 +74,15 @@ async def what_if(call: CallOf, promotion_id: PromotionId) -> Response:
         return board.what_if(promotion_id, asked.edits, instant)
 
     shown = await call.room.board.show(("what if", promotion_id, asked.edits, instant), (promotion_id,), work)
-    return Response(_seen(call, shown), headers={"Cache-Control": "no-store"}, media_type="application/json")
+    return Response(seen(call, shown), headers={"Cache-Control": "no-store"}, media_type="application/json")
 
 
 def _answer(call: Call, shown: Shown) -> Response:
-    return tagged(call.request, _seen(call, shown))
+    return tagged(call.request, seen(call, shown))
 
 
-def _seen(call: Call, shown: Shown) -> bytes:
-    """Raises Problem 404 also for what is not theirs to see."""
+def seen(call: Call, shown: Shown) -> bytes:
+    """What is told of promotions. Raises Problem 404 also for what is not theirs to see."""
     if not all(call.principal.sees(brand) for brand in shown.brands):
         raise Problem(404, "expected a promotion that is there and that you may see; /api/v1/promotions lists them")
     return shown.body

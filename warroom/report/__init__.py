@@ -1,0 +1,1 @@
+"""The report after the day: one self-contained HTML file, to be read, printed and kept."""
