@@ -41,9 +41,17 @@ def java_is_new_enough() -> bool:
     return True
 
 
+def has_chinese_font() -> bool:
+    """Whether Chinese text can be drawn."""
+    listed = shutil.which("fc-list") and subprocess.run(["fc-list", ":lang=zh"], capture_output=True, check=True).stdout
+    return bool(listed)
+
+
 NEEDS = (
     Need("redis-server", on_path("redis-server"), "redis-server", "the state store and its cluster"),
     Need("Java 17 or later", java_is_new_enough, "default-jre-headless", f"Apache Kafka {VERSION}"),
+    Need("chromium", on_path("chromium"), "chromium", "the tests of the screen in a real browser"),
+    Need("fonts for Chinese", has_chinese_font, "fonts-noto-cjk", "the screen in that browser"),
     Need("Maven (mvn)", on_path("mvn"), "maven", f"fetching the jars of Apache Kafka {VERSION}"),
 )
 

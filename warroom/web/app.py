@@ -19,6 +19,7 @@ from warroom.web.headers import SecurityHeaders
 from warroom.web.openapi import document, responses_of
 from warroom.web.problems import handle_problems
 from warroom.web.room import Room, RoomConfig
+from warroom.web.screen import serve_screen
 
 
 def make_app(config: RoomConfig, ladder: Ladder) -> FastAPI:
@@ -51,6 +52,7 @@ def make_app(config: RoomConfig, ladder: Ladder) -> FastAPI:
             response_class=Response,
             responses=responses_of(endpoint),
         )
+    serve_screen(app)
     told = document(app)
     app.state.openapi = msgspec.json.encode(told)
     app.openapi = lambda: told  # type: ignore[method-assign]

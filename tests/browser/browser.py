@@ -1,0 +1,71 @@
+"""A real browser before the screen: pages that are signed in, and what a script can see of their layout."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+
+from tests.browser.world import PASSWORD
+
+CHROMIUM = "/usr/bin/chromium"
+WALL, WALL_4K, LAPTOP, PHONE = (1920, 1080), (3840, 2160), (1440, 900), (390, 844)
+PATIENCE_MS = 30_000
+
+LAYOUT = Path(__file__).with_name("layout.js").read_text()
+"""What a script can see of a page's layout."""
+
+
+@dataclass
+class Seen:
+    """What a browser complained of, and whom it asked."""
+
+    complaints: list[str] = field(default_factory=list)
+    hosts: set[str] = field(default_factory=set)
+
+    def watch(self, context: BrowserContext) -> None:
+        """Note all that happens in a context."""
+        context.on("console", lambda message: self._complain(message.type, message.text, message.page))
+        context.on("weberror", lambda error: self.complaints.append(str(error.error)))
+        context.on("request", lambda request: self.hosts.add(urlsplit(request.url).hostname or ""))
+
+    def _complain(self, kind: str, text: str, page: Page | None) -> None:
+        if kind in ("error", "warning"):
+            self.complaints.append(f"{page.url if page else ''}: {text}")
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """Debian's chromium without a window."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"] if os.geteuid() == 0 else [])
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+def context_of(browser: Browser, url: str, size: tuple[int, int], *, locale: str = "zh-CN") -> BrowserContext:
+    """A browser of its own: no cookies, no settings."""
+    context = browser.new_context(viewport={"width": size[0], "height": size[1]}, base_url=url, locale=locale)
+    context.set_default_timeout(PATIENCE_MS)
+    return context
+
+
+def sign_in(context: BrowserContext, url: str, who: str) -> None:
+    """Sign in without the page for it."""
+    answer = context.request.post("/api/v1/session", data={"user": who, "password": PASSWORD}, headers={"Origin": url})
+    assert answer.ok, answer.text()
+
+
+def settled(page: Page) -> None:
+    """Wait until figures are shown as live, and every chart is drawn."""
+    page.locator(".fresh[data-level=live]").wait_for()
+    expect(page.locator(".pending")).to_have_count(0)
+    if page.locator(".chart").count():
+        page.locator(".chart canvas").first.wait_for()

@@ -1,0 +1,206 @@
+"""What the browser looks at: a war room process over a worker, a sink and servers of its own, with two promotions behind it.
+
+Time is the events': a simulated Double 11 stands at a quarter to one of its night and moves when `feed` writes more of it.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import orjson
+
+from deploy.stack.broker import MockBrokerConfig
+from deploy.stack.ports import free_port
+from deploy.wiring import desk_of
+from schemas.ladder import Ladder
+from schemas.ladder_file import load_ladder
+from schemas.promotion import LayerTarget, PhaseName, Target
+from schemas.times import from_rfc3339
+from sinks.config import ClickHouse
+from sources.simulator.config import SimulatorConfig
+from sources.simulator.day import PromotionDay
+from sources.simulator.spend import spend_lines
+from tests.integration.sink_world import is_stored, query
+from tests.servers import Server, Servers, wait_until
+from tests.workers import ROOT, Deployment, Worker
+from warroom.auth.accounts import AccountsFile, User, hash_password, new_accounts
+from warroom.auth.roles import Role
+from warroom.promotions.board import Board
+from warroom.promotions.definition import Definition, WrittenPhase, WrittenWindow, first_version
+from warroom.sales import Sales
+
+BRAND, EMPTY_BRAND = "acme", "新芽"
+PASSWORD = "correct horse battery"
+PEOPLE = {"vera": Role.VIEWER, "olga": Role.OPERATOR, "omar": Role.OPERATOR, "ada": Role.ADMIN}
+EARLIER, PROMOTION = "618-2025", "d11-2025"
+NOW = "2025-11-10T16:45:00.000Z"
+"""A quarter to one in Shanghai."""
+Place = tuple[str, str]
+_PREFIX = "screen."
+_DATABASE = "screen"
+
+
+@dataclass
+class World:
+    """The processes, and where the war room is. `target` is GMV of the promotion's first version, minor units."""
+
+    deployment: Deployment
+    clickhouse: ClickHouse
+    servers: dict[str, Server]
+    worker: Worker
+    sink: Worker
+    warroom: Worker
+    url: str
+    coming: Iterator[bytes]
+    ends: dict[tuple[str, int], int] = field(default_factory=dict)
+    target: int = 0
+
+    def feed(self, lines: int = 40) -> None:
+        """Let the day go on by so many touchpoints; returns when Kafka has them."""
+        self.write(itertools.islice(self.coming, lines))
+
+    def write(self, lines: Iterable[bytes]) -> None:
+        """Write lines to where they belong."""
+        # In a thread: where a browser is driven an event loop runs already.
+        with ThreadPoolExecutor(1) as thread:
+            self.ends |= thread.submit(self.deployment.replay, lines).result().ends
+
+    def until_stored(self) -> None:
+        """Wait until all that was written is applied and stored."""
+        self.deployment.until_applied(self.ends)
+        versions = {shard: meta.version for shard, meta in enumerate(self.deployment.metas())}
+        wait_until(lambda: is_stored(self.clickhouse, versions, 0), "the sink", 60)
+
+    def rows(self, statement: str) -> list[tuple[Any, ...]]:
+        """What ClickHouse says, asked by nobody's code but the test's."""
+        return query(self.clickhouse, statement)
+
+
+@contextmanager
+def screen_world(folder: Path, *, events: int = 6_000) -> Iterator[World]:
+    """A war room with accounts, over a day of so many touchpoints and an earlier one of half as many."""
+    ladder_file = folder / "ladder.yaml"
+    ladder_file.write_text(f"{(ROOT / 'schemas' / '5r.yaml').read_text()}\nbrands:\n  {EMPTY_BRAND}: {{currency: CNY}}\n")
+    with Servers(folder / "servers") as servers:
+        broker = servers.mock_broker(MockBrokerConfig(topics=(), partitions=4))
+        redis, clickhouse = servers.redis(), servers.clickhouse()
+        given: dict[str, Any] = {
+            "intake": "strict",
+            "clock": "event",
+            "topic_ids": False,
+            "ladder": str(ladder_file),
+            "sink_linger": 0.2,
+            "clickhouse_url": clickhouse.address,
+            "clickhouse_database": _DATABASE,
+        }
+        with Deployment(folder, broker.address, redis.address, _PREFIX, "screen", **given) as deployment:
+            deployment.create_topics()
+            port = free_port()
+            warroom = {"warroom_port": port, "warroom_accounts": str(_accounts(folder)), "warroom_rate": 10_000}
+            ladder = load_ladder(str(ladder_file))
+            day = _config(ladder, events, datetime(2025, 11, 10, 18), seed=11)
+            lines = PromotionDay(day).lines()
+            world = World(
+                deployment,
+                ClickHouse(url=clickhouse.address, database=_DATABASE),
+                {"broker": broker, "redis": redis, "clickhouse": clickhouse},
+                deployment.start(),
+                _process(deployment, "sink"),
+                _process(deployment, "warroom", **warroom),
+                f"http://127.0.0.1:{port}",
+                lines,
+            )
+            _spend(deployment, day)
+            world.write(_until_now(ladder, events, lines))
+            world.until_stored()
+            world.target = _promotions(deployment, world.clickhouse, ladder)
+            wait_until(lambda: world.warroom.get("/readyz")[0] == 200, "the war room", 60)
+            yield world
+
+
+def _process(deployment: Deployment, name: str, **given: Any) -> Worker:
+    made = Worker(deployment.environment(**given), deployment.folder / f"{name}.log", module=("deploy", name))
+    deployment.workers.append(made)
+    return made
+
+
+def _accounts(folder: Path) -> Path:
+    file, made = AccountsFile(folder / "accounts.json"), new_accounts()
+    hashed = hash_password(PASSWORD)
+    for name, role in PEOPLE.items():
+        made = made.with_user(User(name=name, role=role, password=hashed))
+    file.write(made)
+    return file.path
+
+
+def _config(ladder: Ladder, events: int, start: datetime, seed: int) -> SimulatorConfig:
+    sound: dict[str, float] = {"late": 0, "broken": 0, "retries": 0, "text_times": 0}
+    return SimulatorConfig(ladder, seed=seed, users=max(100, events // 6), events=events, brands=(BRAND,), start=start, peak=8, **sound)  # type: ignore[arg-type]
+
+
+def _until_now(ladder: Ladder, events: int, lines: Iterator[bytes]) -> Iterator[bytes]:
+    """The earlier promotion, and this one up to NOW."""
+    yield from PromotionDay(_config(ladder, events // 2, datetime(2025, 6, 17, 18), seed=6)).lines()
+    now = from_rfc3339(NOW)
+    yield from itertools.takewhile(lambda line: orjson.loads(line)["occurred_at"] < now, lines)
+
+
+def _spend(deployment: Deployment, day: SimulatorConfig) -> None:
+    deployment.produce(("spend", 0, b"", line, None) for line in spend_lines(day))
+
+
+def _promotions(deployment: Deployment, store: ClickHouse, ladder: Ladder) -> int:
+    """The earlier promotion, and this one: its targets a tenth above what the channels did so far, its plan the earlier one's curve."""
+    sales = Sales(store)
+    with desk_of(deployment.settings) as desk:
+        board = Board(desk, sales, ladder, lambda: from_rfc3339(NOW))
+        flat = Target(owner="chen", layers=(LayerTarget(layer="R3", headcount=1_000, conversion_rate=0.1, order_value=30_000),))
+        desk.create(_definition(EARLIER, "618", "2025-06-17 20:00", "2025-06-18 00:00", "2025-06-19 00:00", flat), by="chen", because="618")
+        draft = _definition(PROMOTION, "双11 Double 11", "2025-11-10 20:00", "2025-11-11 00:00", "2025-11-12 00:00", flat)
+        plan = board.curve_of(EARLIER, first_version(draft, ladder, by="chen", because="draft", now=0))
+        due = first_version(draft, ladder, by="chen", because="draft", now=0, plan=plan).share_at(from_rfc3339(NOW))
+        target = _target(sales, due)
+        made = desk.create(msgspec.structs.replace(draft, target=target), by="chen", because="首版目标 agreed", plan=plan)
+    return made.promotion.target.gmv
+
+
+def _definition(name: str, title: str, begin: str, peak: str, end: str, target: Target) -> Definition:
+    return Definition(
+        promotion_id=name,
+        brand=BRAND,
+        name=title,
+        window=WrittenWindow(from_=begin, to=end),
+        phases=(WrittenPhase(phase=PhaseName.PRESALE, from_=begin, to=peak), WrittenPhase(phase=PhaseName.PEAK, from_=peak, to=end)),
+        target=target,
+    )
+
+
+def _target(sales: Sales, due: float) -> Target:
+    """A leaf a channel, from what it has sold so far; the conversion rate is that of the whole window."""
+    begin, end = from_rfc3339("2025-11-10T12:00:00.000Z"), from_rfc3339(NOW)
+    heads, orders, gmv = Counter[Place](), Counter[Place](), Counter[Place]()
+    for one in sales.heads(BRAND, begin, end):
+        heads[one.channel, one.layer] += one.users
+    for row in sales.by_cell(BRAND, begin, end):
+        orders[row.channel, row.layer] += row.orders
+        gmv[row.channel, row.layer] += row.gmv
+    parts: dict[str, list[LayerTarget]] = {}
+    for place, placed in sorted(orders.items()):
+        channel, layer = place
+        if channel and placed:
+            wanted = 1.1 * placed / due
+            users = max(heads[place], round(2 * wanted))  # who bought need not have stood there by this channel
+            found = LayerTarget(layer=layer, headcount=users, conversion_rate=round(wanted / users, 6), order_value=gmv[place] // placed)
+            parts.setdefault(channel, []).append(found)
+    owners = ("li", "wang", "zhao", "sun")
+    leaves = [Target(owner=owners[i % 4], channel=name, layers=tuple(rows)) for i, (name, rows) in enumerate(sorted(parts.items()))]
+    return Target(owner="chen", parts=tuple(leaves))

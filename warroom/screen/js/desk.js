@@ -1,0 +1,31 @@
+// How the chosen promotion stands: asked once for all parts of a page that show it.
+
+import { computed } from "../vue.js";
+import { segment, url } from "./api.js";
+import { usePoll } from "./poll.js";
+import { promotion, state } from "./store.js";
+
+let shared = null;
+
+/** {progress, pacing, beside, versions}, each {data, problem}, of the chosen promotion; `refresh` asks for all of them now. */
+export function startDesk() {
+  const of = (part, parameters = {}) => () => (state.promotionId ? url(`/promotions/${segment(state.promotionId)}/${part}`, parameters) : "");
+  const step = computed(() => pacingStep(promotion.value));
+  shared = {
+    progress: usePoll(of("progress"), 2),
+    pacing: usePoll(() => (state.promotionId ? of("pacing", { step: step.value })() : ""), 5),
+    beside: usePoll(of("beside", { step: 1 }), 30),
+    versions: usePoll(of("versions"), 3),
+  };
+  shared.refresh = () => [shared.progress, shared.pacing, shared.versions].forEach((one) => one.refresh());
+  return shared;
+}
+
+export const desk = () => shared;
+
+/** Minutes between the points of the pacing chart: about three hundred in all. */
+function pacingStep(one) {
+  if (!one) return 5;
+  const minutes = (Date.parse(one.window.to) - Date.parse(one.window.from)) / 60_000;
+  return Math.min(1_440, Math.max(1, Math.ceil(minutes / 300)));
+}
