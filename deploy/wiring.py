@@ -20,6 +20,7 @@ from streams.crash import arm
 from streams.link import Cluster, Connections, SingleNode
 from streams.stage import StepConfig
 from streams.worker import WorkerConfig
+from warroom.layer_snapshot import SnapshotConfig
 from warroom.live.live import LiveConfig
 from warroom.promotions.book import connected
 from warroom.promotions.desk import Desk
@@ -93,6 +94,17 @@ def redis_of(settings: Settings) -> RedisConfig:
         prefix=settings.redis_prefix,
         cluster=settings.redis_cluster,
         options=dict(settings.redis),
+    )
+
+
+def snapshot_config(settings: Settings) -> SnapshotConfig:
+    """What it takes to write a snapshot of all users' layers. Raises LadderError."""
+    return SnapshotConfig(
+        redis=redis_of(settings),
+        kafka=settings.kafka_client(),
+        topic_prefix=settings.topic_prefix,
+        partitions=settings.partitions,
+        ladder=ladder_of(settings),
     )
 
 

@@ -47,11 +47,19 @@ def has_chinese_font() -> bool:
     return bool(listed)
 
 
+def java_compiles() -> bool:
+    """Whether that Java also compiles: it runs an example from its source."""
+    if not java_is_new_enough():
+        return False
+    told = subprocess.run([java_program(), "--list-modules"], capture_output=True, text=True, check=False).stdout
+    return "jdk.compiler@" in told
+
+
 NEEDS = (
     Need("redis-server", on_path("redis-server"), "redis-server", "the state store and its cluster"),
-    Need("Java 17 or later", java_is_new_enough, "default-jre-headless", f"Apache Kafka {VERSION}"),
     Need("chromium", on_path("chromium"), "chromium", "the tests of the screen in a real browser"),
     Need("fonts for Chinese", has_chinese_font, "fonts-noto-cjk", "the screen in that browser"),
+    Need("a JDK, Java 17 or later", java_compiles, "default-jdk-headless", f"Apache Kafka {VERSION}, and the subscriber in Java"),
     Need("Maven (mvn)", on_path("mvn"), "maven", f"fetching the jars of Apache Kafka {VERSION}"),
 )
 

@@ -13,6 +13,7 @@ from redis.exceptions import ResponseError
 from schemas.ladder import Ladder
 from streams.errors import LadderChanged
 from streams.meta import Meta, decode_meta
+from streams.outbox import Entry, decode_entry
 from streams.state import State, decode_state
 from streams.store import ShardKeys
 
@@ -80,6 +81,11 @@ class States:
     def outbox(self, shard: int) -> int:
         """How many entries the shard's outbox holds."""
         return int(self._client.xlen(ShardKeys(self._prefix, shard).outbox))
+
+    def outbox_entries(self, shard: int) -> list[Entry]:
+        """What the shard's outbox holds."""
+        found = self._client.xrange(ShardKeys(self._prefix, shard).outbox)
+        return [decode_entry(values[b"entry"]) for _, values in found]
 
     def labels(self, shard: int) -> list[str]:
         """The shard's table of labels."""

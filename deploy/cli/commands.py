@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from deploy.cli import alerts, dlq, figures, operate, promotion, report, sourcing, stacks, warroom
+from deploy.cli import alerts, dlq, figures, operate, promotion, report, sourcing, stacks, subscribing, warroom
 from deploy.cli.common import COMPLETION_HELP
 
 app = typer.Typer(
@@ -36,5 +36,6 @@ app.add_typer(promotion.app, name="promotion", help="Promotions: their targets, 
 app.add_typer(alerts.app, name="alerts", help="Alerts: judge the detectors.", rich_help_panel=LOOK)
 app.command(rich_help_panel=LOOK)(report.report)
 app.command(rich_help_panel=LOOK)(operate.tail)
+app.command(rich_help_panel=LOOK)(subscribing.snapshot)
 app.command(rich_help_panel=LOOK)(figures.check)
 app.add_typer(dlq.app, name="dlq", rich_help_panel=LOOK)

@@ -36,6 +36,7 @@ def module_of(path: Path) -> str:
 FILES = {module_of(path): path for package in MAY_IMPORT for path in sorted((ROOT / package).rglob("*.py"))}
 TREES = {module: ast.parse(path.read_bytes(), str(path)) for module, path in FILES.items()}
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
+WITH_HELPER = sorted((ROOT / "examples/helper").glob("*.py"))
 
 
 def imported(node: ast.AST) -> Iterator[str]:
@@ -117,6 +118,13 @@ def test_only_the_transport_knows_faust(module: str) -> None:
 def test_an_example_is_one_file_to_copy(path: Path) -> None:
     tree = ast.parse(path.read_bytes())
     assert {top(name) for name in imports(tree)}.isdisjoint({*MAY_IMPORT, *BESIDE})
+    assert list(surroundings(tree)) == []
+
+
+@pytest.mark.parametrize("path", WITH_HELPER, ids=lambda path: path.name)
+def test_an_example_with_the_helper_needs_the_contract_alone(path: Path) -> None:
+    tree = ast.parse(path.read_bytes())
+    assert {top(name) for name in imports(tree)} & {*MAY_IMPORT, *BESIDE} == {"schemas"}
     assert list(surroundings(tree)) == []
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
 from schemas.positions import Position
@@ -16,7 +18,7 @@ SECOND = Shard(shard=1, version=0, offset=0, users=0)
 WHOLE = [HEAD, FIRST, ANN, BOB, SECOND, End(users=2)]
 
 
-def lines(records: list[object]) -> list[bytes]:
+def lines(records: Sequence[object]) -> list[bytes]:
     return [encode_line(record) + b"\n" for record in records]
 
 
