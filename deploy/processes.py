@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import signal
 import socket
+import sys
 import threading
+from contextlib import suppress
 
 import structlog
 import uvicorn
@@ -13,8 +15,20 @@ import uvloop
 
 from deploy.health import HealthServer, Report
 from deploy.settings import Settings, faust_auth
-from deploy.wiring import arm_crash_point, connections_of, ladder_of, process_name, room_config, sink_config, wall_clock, worker_config
+from deploy.wiring import (
+    arm_crash_point,
+    connections_of,
+    ladder_of,
+    process_name,
+    room_config,
+    sink_config,
+    subscription_source,
+    wall_clock,
+    worker_config,
+)
 from sinks.sink import Sink
+from sinks.subscription.config import Subscription, Webhook
+from sinks.subscription.run import Running
 from streams.worker import Health, Worker
 from warroom.auth.accounts import AccountsFile
 from warroom.web.app import make_app
@@ -58,6 +72,35 @@ def run_sink(settings: Settings) -> None:
     with HealthServer(settings.http_host, settings.http_port, report) as server:
         log.info("sink starts", http=f"{settings.http_host}:{server.port}", database=settings.clickhouse_database)
         sink.run(stop)
+
+
+def run_webhook(settings: Settings, subscription: Subscription, webhook: Webhook) -> None:
+    """Hands transitions on to a webhook until it is told to stop. Raises what made going on impossible."""
+    running = _subscription(settings, subscription)
+    with _health_of(settings, running) as server:
+        log.info("subscription starts", http=f"{settings.http_host}:{server.port}", subscription=subscription.subscription, to=webhook.url)
+        uvloop.run(running.to_webhook(webhook))
+
+
+def run_lines(settings: Settings, subscription: Subscription, limit: int | None) -> None:
+    """Writes transitions to standard output until it is told to stop, or nobody reads on. Raises what made going on impossible."""
+    running = _subscription(settings, subscription)
+    with suppress(BrokenPipeError), _health_of(settings, running):
+        running.to_lines(sys.stdout.buffer, limit)
+
+
+def _subscription(settings: Settings, subscription: Subscription) -> Running:
+    running = Running(subscription, subscription_source(settings))
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: running.stop())
+    return running
+
+
+def _health_of(settings: Settings, running: Running) -> HealthServer:
+    def report() -> Report:
+        return Report(True, running.ready, {"waiting": running.waiting, "behind": running.behind, "error": running.trouble})
+
+    return HealthServer(settings.http_host, settings.http_port, report)
 
 
 def run_warroom(settings: Settings) -> None:

@@ -15,6 +15,7 @@ from schemas.ladder import Ladder
 from schemas.ladder_file import load_ladder
 from schemas.validate import Validator
 from sinks.config import ClickHouse, OnGap, SinkConfig
+from sinks.subscription.run import Source
 from streams.app import GroupConfig
 from streams.crash import arm
 from streams.link import Cluster, Connections, SingleNode
@@ -105,6 +106,15 @@ def snapshot_config(settings: Settings) -> SnapshotConfig:
         topic_prefix=settings.topic_prefix,
         partitions=settings.partitions,
         ladder=ladder_of(settings),
+    )
+
+
+def subscription_source(settings: Settings) -> Source:
+    """Where a subscription reads transitions."""
+    return Source(
+        kafka={**settings.kafka_client(), "log_level": 2},
+        topic=f"{settings.topic_prefix}transitions",
+        accept_gap=settings.on_gap == "continue",
     )
 
 

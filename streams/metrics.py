@@ -94,3 +94,25 @@ WARROOM_SNAPSHOT_BYTES = Gauge("rflow_warroom_snapshot_bytes", "Size of the last
 WARROOM_REQUESTS = Counter("rflow_warroom_requests", "Requests answered, by endpoint and status.", ["endpoint", "status"])
 WARROOM_BUSY = Counter("rflow_warroom_requests_refused_busy", "Requests refused because as many as are allowed were waiting for a server.")
 WARROOM_LEFT_BEHIND = Counter("rflow_warroom_subscribers_left_behind", "Followers of transitions told to begin anew: they were too slow.")
+
+# --- subscriptions ----------------------------------------------------------------------------------------------------------------
+SUBSCRIPTION_TRANSITIONS = Counter(
+    "rflow_subscription_transitions",
+    "Records of the topic, by what a subscription makes of them (wanted, unwanted, repeat, unreadable).",
+    ["subscription", "outcome"],
+)
+SUBSCRIPTION_REQUESTS = Counter(
+    "rflow_subscription_requests", "Requests to a webhook, by what became of them (taken, failed, refused).", ["subscription", "fate"]
+)
+SUBSCRIPTION_DEAD_LETTERS = Counter(
+    "rflow_subscription_dead_letters", "Transitions that a webhook did not take and that lie among its dead letters.", ["subscription"]
+)
+SUBSCRIPTION_MISSED = Counter(
+    "rflow_subscription_missed_records", "Records lost to retention and passed over (--on-gap continue).", ["subscription"]
+)
+SUBSCRIPTION_WAITING = Gauge("rflow_subscription_waiting", "Transitions read and not yet taken by the webhook.", ["subscription"])
+SUBSCRIPTION_LAG_RECORDS = Gauge(
+    "rflow_subscription_lag_records", "Records between what was read and the ends of the logs.", ["subscription"]
+)
+SUBSCRIPTION_PAUSED = Gauge("rflow_subscription_paused", "1 while a webhook that takes nothing is told less often.", ["subscription"])
+SUBSCRIPTION_SECONDS = Histogram("rflow_subscription_request_seconds", "Seconds a request to a webhook took.", buckets=_STEP_BUCKETS)

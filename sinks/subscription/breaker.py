@@ -1,4 +1,4 @@
-"""Whether to ask a service that has failed again and again: not for a while, then once, and only then as before. Pure; the clock is passed in.
+"""Whether to ask a service that has failed again and again: not for a while, then once, then as before. Pure; the clock is passed in.
 
 The circuit breaker of Nygard, Release It!, 2007: closed, open, half open.
 """

@@ -80,8 +80,10 @@ class Subscription(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
 
 def start_of(text: str) -> Start:
     """`beginning`, `end`, or an instant. Raises ValueError."""
-    if text == "beginning" or text == "end":
-        return text
+    if text == "beginning":
+        return "beginning"
+    if text == "end":
+        return "end"
     try:
         at = datetime.fromisoformat(text)
     except ValueError:

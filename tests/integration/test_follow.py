@@ -11,43 +11,14 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from confluent_kafka import KafkaException, Producer, TopicPartition
+from confluent_kafka import KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from schemas.follow import Batch, OtherLog, RecordsMissed, Subscriber
 from schemas.positions import Position
 from schemas.subscriber import Filter
-from schemas.topics import load_topics
-from schemas.transition import Touch, Transition
-from tests.servers import create_topics, wait_until
-from tests.unit.schemas.example_files import SCHEMAS
-
-PARTITIONS = 2
-TEMPLATE = msgspec.json.decode((SCHEMAS / "examples" / "transitions" / "valid" / "advance.json").read_bytes(), type=Transition)
-
-
-class Log:
-    """A topic of transitions. Step v of a shard has v mod 3 of them; those of index 1 lead to R4, through the shop."""
-
-    def __init__(self, kafka: str, topic: str) -> None:
-        self.kafka = {"bootstrap.servers": kafka}
-        self.topic = topic
-        create_topics(kafka, [topic], PARTITIONS, load_topics()["transitions"].config())
-        self._producer = Producer({**self.kafka, "enable.idempotence": True})
-
-    def tell(self, shard: int, *versions: int) -> None:
-        for version in versions:
-            for index in range(version % 3):
-                more = {"to": "R4", "touch": Touch(channel="shop")} if index else {}
-                one = msgspec.structs.replace(TEMPLATE, id=f"{shard}:{version}:{index}", shard=shard, version=version, index=index, **more)
-                self.put(shard, msgspec.json.encode(one))
-
-    def put(self, shard: int, value: bytes | None) -> None:
-        self._producer.produce(self.topic, value, partition=shard)
-        assert self._producer.flush(20) == 0
-
-    def follow(self, **given: object) -> Subscriber:
-        return Subscriber(self.kafka, topic=self.topic, **given)  # type: ignore[arg-type]
+from tests.integration.transition_log import TEMPLATE, Log
+from tests.servers import wait_until
 
 
 @pytest.fixture

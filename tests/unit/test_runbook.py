@@ -14,7 +14,7 @@ from streams import metrics
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("schemas", "sources", "streams", "sinks", "warroom", "deploy")
-TEXT = (ROOT / "deploy/RUNBOOK.md").read_text(encoding="utf-8")
+TEXT = "\n".join(path.read_text(encoding="utf-8") for path in sorted((ROOT / "deploy").glob("RUNBOOK*.md")))
 LEVELS = {"warning", "error", "critical", "exception"}
 LOGGERS = {"log", "_log"}
 ROOTS = {"RflowError": "streams", "SinkError": "sinks"}
@@ -97,7 +97,7 @@ METRICS = {
     if isinstance(metric, Counter | Gauge | Histogram)
 }
 EXPRESSIONS = re.findall(r"^\| (?:wake|look) \| `(.+?)` \| \d+m \|", TEXT, re.MULTILINE)
-LOOKED_AT = set(re.findall(r"rflow_\w+", TEXT[TEXT.index("Only for looking at") :]))
+LOOKED_AT = set(re.findall(r"rflow_\w+", "".join(re.findall(r"^Only for looking at: (?:.+\n)+", TEXT, re.MULTILINE))))
 
 
 def normal(message: str) -> str:
