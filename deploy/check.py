@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from msgspec import Struct
@@ -14,12 +14,13 @@ from deploy.wiring import ladder_of, redis_of, wall_clock
 from schemas.deadletter import InvalidRecord
 from schemas.ladder import Ladder
 from schemas.partition import partition_of
-from schemas.touchpoint import Kind, Tick
+from schemas.times import MINUTE_MS
+from schemas.touchpoint import Tick
 from schemas.validate import Validator
 from streams.headers import Mark, mark_of, read_headers
 from streams.ladder import RELATION_KINDS, Brand, Rules
 from streams.meta import Meta
-from streams.pace import paces_told
+from streams.pace import PACES, paces_told
 from streams.plain import Outcome, PlainFold, PlainUser, UserKey
 from streams.replayed import own_place
 from streams.state import State
@@ -39,8 +40,8 @@ class Difference(Struct, frozen=True, kw_only=True):
 class Recomputed(Struct, kw_only=True):
     """What the topics say. `missing` counts records that the logs no longer hold: without them nothing can be compared.
 
-    `unproven` counts users of whom Redis and the topics know different evidence, but only from before the ladder asked for it: what an
-    earlier ladder did not keep, a new one cannot go by.
+    `unproven` counts users of whom Redis and the topics know different evidence or paces, but only from before the ladder changed: what an
+    earlier ladder did not keep, or took for junk, a new one cannot go by, nor leave out what that one took.
     """
 
     users: int = 0
@@ -136,7 +137,7 @@ def _shard(
         if outcome is Outcome.JUNK and not isinstance(item, Tick):
             done.junk[item.channel or ""] = done.junk.get(item.channel or "", 0) + 1
     if not missing:
-        _compare(fold, states, shard, meta, Rules(ladder), done)
+        compare(fold, states.users(shard), shard, meta, Rules(ladder), done)
     figures = fold.figures()
     done.purchases += figures.purchases
     done.gmv += figures.gmv
@@ -144,11 +145,11 @@ def _shard(
     done.buyers += figures.buyers
 
 
-def _compare(fold: PlainFold, states: StateReader, shard: int, meta: Meta, rules: Rules, done: Recomputed) -> None:
-    """Holds every user against Redis, at the clock that Redis has."""
+def compare(fold: PlainFold, users: Iterable[tuple[str, State | None]], shard: int, meta: Meta, rules: Rules, done: Recomputed) -> None:
+    """Holds every user of a shard against their state in Redis, by its key, at the clock that Redis has; what differs goes into `done`."""
     found: set[tuple[str, str]] = set()
     standing: dict[str, Counter[str]] = {}
-    for key, state in states.users(shard):
+    for key, state in users:
         brand_key, _, user = key.partition(":")
         brand = rules.brand_of_key(brand_key)
         found.add((brand.name, user))
@@ -163,9 +164,10 @@ def _compare(fold: PlainFold, states: StateReader, shard: int, meta: Meta, rules
         layer = fold.layer_at(brand.name, user, state.base + state.clock)
         counts = done.layers.setdefault(brand.name, dict.fromkeys(rules.layers, 0))
         counts[layer] += 1
-        sides = [*_sides(state, plain, rules, brand, layer), *_paces(state, fold, (brand.name, user))]
+        paces = list(_paces(state, fold, (brand.name, user)))
+        sides = [*_sides(state, plain, rules, brand, layer), *paces]
         differing = [side for side in sides if side[1] != side[2]]
-        if differing and (unproven := _unproven(state, plain, rules, brand, meta.partial)):
+        if differing and (unproven := _unproven(state, plain, rules, brand, meta.partial) | _unproven_paces(paces, meta.partial)):
             done.unproven += 1
             differing = [side for side in differing if side[0] not in unproven]
         done.differences += [Difference(brand=brand.name, user_id=user, what=what, redis=a, topics=b) for what, a, b in differing]
@@ -185,11 +187,24 @@ def _census_differences(meta: Meta, shard: int, standing: dict[str, Counter[str]
     ]
 
 
-def _paces(state: State, fold: PlainFold, user: UserKey) -> Iterator[tuple[str, Any, Any]]:
+def _paces(state: State, fold: PlainFold, user: UserKey) -> Iterator[tuple[str, list[tuple[int, int]], list[tuple[int, int]]]]:
     """(what, Redis' side, the topics' side) of the user's pace, which is a matter of each log alone."""
-    for kind, in_redis in zip((Kind.EXPOSURE, Kind.INTERACTION), paces_told(state), strict=True):
+    for (kind, name), in_redis in zip(PACES.items(), paces_told(state), strict=True):
         told = fold.paces.get((user, kind))
-        yield f"{kind.value}: pace", list(in_redis.items()), list(told.minutes.items()) if told else []
+        yield name, list(in_redis.items()), list(told.minutes.items()) if told else []
+
+
+def _unproven_paces(paces: list[tuple[str, list[tuple[int, int]], list[tuple[int, int]]]], partial: dict[str, int]) -> set[str]:
+    """Which paces say nothing: those that differ only in minutes that began before the ladder had its bound of junk."""
+    found: set[str] = set()
+    for name, in_redis, in_topics in paces:
+        since = partial.get(name)
+        if since is None or in_redis == in_topics:
+            continue
+        newer = [[(minute, n) for minute, n in side if minute * MINUTE_MS > since] for side in (in_redis, in_topics)]
+        if newer[0] == newer[1]:
+            found.add(name)
+    return found
 
 
 def _unproven(state: State, plain: PlainUser, rules: Rules, brand: Brand, partial: dict[str, int]) -> set[str]:

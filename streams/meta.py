@@ -26,7 +26,8 @@ class Meta(Struct, kw_only=True):
     all of that log is known (-1: none). `sweeping` is the turn being swept, `roster_index` how far; `swept_to` the last turn done.
 
     `census` has the users of each brand by the layers that `layers` names, lowest first; while users move to a new ladder, those they
-    leave are among them. `partial` names evidence that an earlier ladder did not keep as the present one asks for, and up to which time.
+    leave are among them. `partial` names evidence that an earlier ladder did not keep as the present one asks for, or
+    judged otherwise as junk, with the paces of its topic, and up to which time.
     `senders` holds, per `topic:sender shard`, where on the sender's log the last forwarded record lay that was taken. `token` names the
     step that wrote the meta. `partitions` is the number of shards to which the users are dealt (0: not known).
     """

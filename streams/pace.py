@@ -6,7 +6,11 @@ A pace is one number: the minute, counted from that of the state's `base`, and i
 from __future__ import annotations
 
 from schemas.times import MINUTE_MS
+from schemas.touchpoint import Kind
 from streams.state import State
+
+PACES = {Kind.EXPOSURE: "exposure: pace", Kind.INTERACTION: "interaction: pace"}
+"""The topics whose records have a pace, and what it is called beside the evidence, of which none has such a name."""
 
 PACE_BITS = 12
 PACE_MASK = (1 << PACE_BITS) - 1

@@ -20,6 +20,7 @@ from streams.errors import LadderChanged, StateUnreadable
 from streams.fold import Fold
 from streams.ladder import Rules
 from streams.meta import Meta, Moving
+from streams.pace import PACES
 from streams.predicate import layer_at
 from streams.state import encode_state
 
@@ -120,21 +121,29 @@ class Passage:
         return found, any(_is_short(touch, most) for touch, most in zip(found, keep, strict=True))
 
     def _partial(self, meta: Meta) -> dict[str, int]:
-        """The evidence that was not kept as the new ladder asks for, with the time up to which that shows."""
+        """The evidence that was not kept as the new ladder asks for, and the evidence and paces of which another part was junk, with the
+        time up to which that shows."""
         if meta.watermark is None:
             return {}
-        found: dict[str, int] = {}
+        # A touchpoint may lie a little ahead of the watermark.
+        now = meta.watermark + FUTURE_MS
+        junk_differs = any(self.new.brands[name].junk_above != self.old.brands[name].junk_above for name in self._named())
+        paces = PACES.values()
+        found = dict.fromkeys(paces, now) if junk_differs else {name: at for name, at in meta.partial.items() if name in paces}
         for slot, (name, (source, exact)) in enumerate(zip(self.new.slots, self._sources, strict=True)):
-            if not exact or (source is not None and self._asks_for_more(slot, source)):
-                # A touchpoint may lie a little ahead of the watermark.
-                found[name] = meta.watermark + FUTURE_MS
+            judged = junk_differs and self.new.ladder.evidence[name].topic in PACES
+            if judged or not exact or (source is not None and self._asks_for_more(slot, source)):
+                found[name] = now
             elif source is not None and (since := meta.partial.get(self.old.slots[source])) is not None:
                 found[name] = since
         return found
 
     def _asks_for_more(self, slot: int, source: int) -> bool:
-        named = {"", *self.old.ladder.brands, *self.new.ladder.brands}
-        return any(self.new.brands[name].keep[slot] > self.old.brands[name].keep[source] for name in named)
+        return any(self.new.brands[name].keep[slot] > self.old.brands[name].keep[source] for name in self._named())
+
+    def _named(self) -> set[str]:
+        """The brands with rules of their own, and "" for all others."""
+        return {"", *self.old.ladder.brands, *self.new.ladder.brands}
 
 
 def passage_of(shard: int, meta: Meta, ladders: Mapping[str, bytes], rules: Rules, *, any_ladder: bool) -> Passage | None:

@@ -304,8 +304,8 @@ def check(data: DataDir = None, as_json: Json = False) -> None:
             out.print(f"[yellow]{shown(found.missing)} records are no longer in the topics: users cannot be compared[/]")
         if found.unproven:
             out.print(
-                f"[yellow]{shown(found.unproven)} users have touchpoints from before the ladder asked for them, which were not kept: "
-                "their layers cannot be compared[/]"
+                f"[yellow]{shown(found.unproven)} users have touchpoints from before the ladder changed, of which the one before kept "
+                "others: their layers cannot be compared[/]"
             )
         for d in found.differences:
             out.print(f"[red]{d.brand} {d.user_id}, {d.what}: Redis has {d.redis}, the topics say {d.topics}[/]", highlight=False)
