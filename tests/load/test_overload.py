@@ -5,17 +5,19 @@ from __future__ import annotations
 import random
 import threading
 import time
+from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
+from confluent_kafka.admin import AdminClient
 
 from bench.load import Event, Load
 from deploy.check import census_of
 from deploy.wiring import clickhouse_of, ladder_of
-from tests.load.sizes import RUSH, SIZES
+from tests.load.sizes import RUSH, RUSH_SENT, SIZES
 from tests.load.world import PARTITIONS, Outpour, paced, peak_mb, say, touchpoint
 from tests.servers import wait_until
 from tests.workers import Deployment, Worker
@@ -25,7 +27,7 @@ USERS = 20_000
 BOTS = 4
 BOTS_SHARE = 0.3
 WORKER_MB = 400
-ALL = set(range(PARTITIONS))
+SECOND_MS = 1_000
 
 
 def traffic() -> Iterator[Event]:
@@ -81,6 +83,21 @@ def times_taken(workers: list[Worker]) -> list[int]:
     return [worker.log.read_text(errors="replace").count("shards taken") for worker in workers]
 
 
+def members(deployment: Deployment) -> set[str]:
+    """The group's members by the names that the broker gave them when they joined."""
+    group = deployment.settings.group
+    admin = AdminClient({"bootstrap.servers": deployment.bootstrap})
+    return {member.member_id for member in admin.describe_consumer_groups([group], request_timeout=30)[group].result().members}
+
+
+def rates(arrivals: list[int], calm: int) -> tuple[float, float]:
+    """Records a second by the broker's clock: of the first `calm` ones, and the most of a second that began within one after them."""
+    base, rush = arrivals[:calm], arrivals[calm:]
+    begins = rush[: bisect_right(rush, base[-1] + SECOND_MS)]
+    most = max((bisect_left(rush, at + SECOND_MS) - i for i, at in enumerate(begins)), default=0)
+    return (calm - 1) * SECOND_MS / (base[-1] - base[0]), most
+
+
 def test_a_rush_at_midnight_moves_no_shard_and_falsifies_no_figure(deployment: Deployment) -> None:
     workers = [deployment.start(), deployment.start()]
     deployment.until(lambda: [len(worker.running()) for worker in workers] == [2, 2], "two workers to share the shards")
@@ -88,26 +105,28 @@ def test_a_rush_at_midnight_moves_no_shard_and_falsifies_no_figure(deployment: D
     deployment.workers.append(sink)
     deployment.until(lambda: sink.get("/readyz")[0] == 200, "the sink to be ready")
     before, held = times_taken(workers), tuple(frozenset(worker.running()) for worker in workers)
+    joined = members(deployment)
+    assert len(joined) == 2
     outpour, events = Outpour(deployment), traffic()
 
     with Watch(workers) as watch:
-        sent = paced(events, outpour, SIZES.base_rate, SIZES.base_seconds)
-        began = time.monotonic()
-        rushed = paced(events, outpour, SIZES.base_rate * RUSH, SIZES.rush_seconds)
-        sent += rushed
-        took = time.monotonic() - began
+        calm = paced(events, outpour, SIZES.base_rate, SIZES.base_seconds)
+        sent = calm + paced(events, outpour, SIZES.base_rate * RUSH_SENT, SIZES.rush_seconds)
         outpour.flush()
         behind = time.monotonic()
         deployment.until_applied(outpour.ends(), SIZES.patience)
         drained = time.monotonic() - behind
+    base, rush = rates(outpour.arrivals(), calm)
     say(
-        f"{SIZES.base_rate}/s, then {rushed / took:,.0f}/s for {took:.0f} s: all applied and told {drained:.1f} s later, "
-        f"workers at most {max(peak_mb(worker.process.pid) for worker in workers):.0f} MB, {watch.seen.total()} looks"
+        f"{base:.0f}/s, within a second {rush:,.0f}/s, {rush / base:.0f} times as many: all applied and told {drained:.1f} s after "
+        f"the last, workers at most {max(peak_mb(worker.process.pid) for worker in workers):.0f} MB, {watch.seen.total()} looks"
     )
+    assert rush >= RUSH * base, "too little was sent to say anything"
 
-    # Nobody has left the group, and nobody was silent.
+    # Nobody has left the group, and nobody was silent: the generation is the one of before.
     assert set(watch.seen) == {held}
     assert times_taken(workers) == before
+    assert members(deployment) == joined
     assert all(peak_mb(worker.process.pid) < WORKER_MB for worker in workers)
 
     # The figures are those of the topics.

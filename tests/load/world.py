@@ -5,14 +5,16 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from functools import cache
 from pathlib import Path
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
+from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 
 from bench.load import Event
 from schemas.partition import partition_of
 from schemas.touchpoint import CATALOGUE, KINDS
+from sinks.bounded import BoundedReader
 from tests.workers import Deployment
 
 PARTITIONS = 4
@@ -87,10 +89,23 @@ class Outpour:
         """The end of every input log."""
         consumer = Consumer({"bootstrap.servers": self._deployment.bootstrap, "group.id": "ends"})
         try:
-            places = [(topic, partition) for topic in self._topics.values() for partition in range(PARTITIONS)]
-            return {place: consumer.get_watermark_offsets(TopicPartition(*place), timeout=30)[1] for place in places}
+            return {place: consumer.get_watermark_offsets(TopicPartition(*place), timeout=30)[1] for place in self._places()}
         finally:
             consumer.close()
+
+    def arrivals(self) -> list[int]:
+        """When the broker appended each record of the input logs, in order of time: epoch milliseconds."""
+        found: list[int] = []
+        with closing(BoundedReader({"bootstrap.servers": self._deployment.bootstrap}, "arrivals")) as reader:
+            for topic, partition in self._places():
+                for messages in reader.batches(topic, partition, *reader.bounds(topic, partition)):
+                    stamps = [message.timestamp() for message in messages]
+                    assert {kind for kind, _ in stamps} == {TIMESTAMP_LOG_APPEND_TIME}
+                    found += [at for _, at in stamps]
+        return sorted(found)
+
+    def _places(self) -> list[tuple[str, int]]:
+        return [(topic, partition) for topic in self._topics.values() for partition in range(PARTITIONS)]
 
     def _delivered(self, error: KafkaError | None, _: Message) -> None:
         self._failed = error or self._failed
