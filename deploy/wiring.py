@@ -80,6 +80,7 @@ def worker_config(settings: Settings, name: str) -> WorkerConfig:
             topic_ids=settings.topic_ids,
         ),
         check_future=settings.future_check,
+        look_s=min(30.0, 3 * settings.session_timeout),
     )
 
 

@@ -123,6 +123,24 @@ class ShardHost:
                 return True
         return False
 
+    async def look_at_topics(self) -> bool:
+        """Stops the shards whose topics have been made anew since they were taken; tells `failed` of another number of partitions. Whether
+        no shard goes on. While Kafka does not answer nothing is known: others say so."""
+        held = {number: shard for number, shard in self.shards.items() if shard.stage not in (Stage.OPENING, Stage.STOPPED)}
+        try:
+            await self._inspector.check_partitions(self._config.partitions)
+            anew = await self._inspector.made_anew({number: shard.meta.topic_ids for number, shard in held.items()})
+        except PartitionsChanged as error:
+            self._lost = error
+            return True
+        except KafkaException as error:
+            log.debug("topics cannot be looked at", error=str(error))
+            return False
+        for number, stale in anew.items():
+            if self.shards.get(number) is held[number]:
+                held[number].stop(str(stale))
+        return all(shard.stage is Stage.STOPPED for shard in self.shards.values())
+
     async def _open(self, number: int, revision: int) -> list[int] | None:
         await self._close([number])
         shard = Shard(

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
 import structlog
@@ -49,6 +49,7 @@ class LogInspector:
         self._timeout = timeout
         self._lock = asyncio.Lock()
         self._consumer: Consumer | None = None
+        self._admin: AdminClient | None = None
         self._tells_ids = topic_ids
         self._topic_ids: dict[str, str] | None = None
 
@@ -77,6 +78,19 @@ class LogInspector:
         """
         return await self._alone(lambda: self._begin(shard, meta, continue_on_gap))
 
+    async def made_anew(self, known: Mapping[int, Mapping[str, str]]) -> dict[int, StaleLog]:
+        """Which shards' topics have other ids by now than those `known`, given by shard; to be asked after `check_partitions`.
+
+        Raises KafkaException.
+        """
+        ids = await self._alone(self._ids)
+        found: dict[int, StaleLog] = {}
+        for shard, expected in known.items():
+            for kind in KINDS:
+                if (error := self._another_log(shard, kind.topic, expected, ids)) is not None:
+                    found.setdefault(shard, error)
+        return found
+
     async def _alone(self, look: Callable[[], _T]) -> _T:
         """Runs `look` in a thread. Who is cancelled meanwhile leaves the consumer to it until it is through."""
 
@@ -100,14 +114,18 @@ class LogInspector:
         for i, kind in enumerate(KINDS):
             topic = self._prefix + kind.topic
             low, high = consumer.get_watermark_offsets(TopicPartition(topic, shard), timeout=self._timeout)
-            known = meta.topic_ids.get(kind.topic)
-            if known is not None and kind.topic in ids and ids[kind.topic] != known:
-                raise StaleLog(
-                    f"shard {shard}: expected topic {topic} with id {known}, found one with id {ids[kind.topic]}: it was made anew. "
-                    "Bring the old one back, or start over (deploy/RUNBOOK.md)"
-                )
+            if (error := self._another_log(shard, kind.topic, meta.topic_ids, ids)) is not None:
+                raise error
             begins.append(_begin_of(shard, topic, meta.offsets[i], low, high, continue_on_gap=continue_on_gap))
         return begins, ids
+
+    def _another_log(self, shard: int, topic: str, known: Mapping[str, str], ids: Mapping[str, str]) -> StaleLog | None:
+        if topic not in known or topic not in ids or ids[topic] == known[topic]:
+            return None
+        return StaleLog(
+            f"shard {shard}: expected topic {self._prefix}{topic} with id {known[topic]}, found one with id {ids[topic]}: it was made "
+            "anew. Bring the old one back, or start over (deploy/RUNBOOK.md)"
+        )
 
     def _open(self) -> Consumer:
         if self._consumer is None:
@@ -120,10 +138,11 @@ class LogInspector:
             return {}
         if self._topic_ids is None:
             names = {self._prefix + kind.topic: kind.topic for kind in KINDS}
-            # Held by name until its answers are in: librdkafka fails what is under way when the client goes.
-            admin = AdminClient(self._kafka_client())
+            admin = self._admin or AdminClient(self._kafka_client())
+            self._admin = None  # one that fails is not asked again
             futures = admin.describe_topics(TopicCollection(list(names)), request_timeout=self._timeout)
             found = {names[name]: str(future.result().topic_id) for name, future in futures.items()}
+            self._admin = admin
             self._topic_ids = found if len(set(found.values())) == len(found) else {}
         return self._topic_ids
 

@@ -15,6 +15,7 @@ from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.errors import KafkaConnectionError
 from aiokafka.errors import KafkaError as AioKafkaError
 from aiokafka.structs import OffsetAndMetadata, TopicPartition
+from confluent_kafka import KafkaException
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
@@ -138,7 +139,13 @@ class BatchConsumer(driver.Consumer):
         active = active_partitions or set()
         idle = {place for place in self.reader.assigned if TP(*place) not in active}
         self.reader.pause(self.host.full() | idle)
-        found = await self.reader.fetch(min(timeout, 0.25))
+        try:
+            found = await self.reader.fetch(min(timeout, 0.25))
+        except KafkaException:
+            # A log that ends before the place to read: made anew, perhaps, which is to be told in those words.
+            if not await self.host.look_at_topics():
+                raise
+            return {}
         carrier = next((place for place in found if TP(*place) in active), None)
         return {} if carrier is None else {TP(*carrier): [Batch(*carrier, _offset(found[carrier]), found)]}
 

@@ -41,6 +41,8 @@ class WorkerConfig(Struct, frozen=True, kw_only=True):
     check_future: bool = True
     stall_s: float = 60.0
     """after this long without progress, although records wait, the watchdog ends the worker"""
+    look_s: float = 30.0
+    """how often the topics are looked at: whether they are still those of the start, with as many partitions"""
 
 
 class Health(StrEnum):
@@ -81,16 +83,17 @@ class Worker:
         """Works until `stop`. Raises RflowError, or what ended a part of the worker."""
         publisher = asyncio.create_task(self.host.publisher.run(), name="publisher")
         watchdog = asyncio.create_task(self._watch(), name="watchdog")
+        topics = asyncio.create_task(self._look_at_topics(), name="topics")
         stop = asyncio.create_task(self._stopping.wait(), name="stop")
         self._settle_memory()
         faust = asyncio.create_task(self._serve(), name="faust")
         try:
-            await asyncio.wait({publisher, watchdog, stop, faust}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({publisher, watchdog, topics, stop, faust}, return_when=asyncio.FIRST_COMPLETED)
             log.info("worker stops", asked=self._stopping.is_set())
             if not self._stopping.is_set():
-                self._raise_first(publisher, watchdog, faust)
+                self._raise_first(publisher, watchdog, topics, faust)
         finally:
-            await self._end(publisher, watchdog, stop, faust)
+            await self._end(publisher, watchdog, topics, stop, faust)
 
     async def _serve(self) -> None:
         # Starting ends with the first shards taken, which waits for Kafka and Redis: it is no reason not to stop.
@@ -121,6 +124,11 @@ class Worker:
         gc.collect()
         gc.freeze()
         gc.disable()
+
+    async def _look_at_topics(self) -> None:
+        while True:
+            await asyncio.sleep(self._config.look_s)
+            await self.host.look_at_topics()
 
     async def _watch(self) -> None:
         """Sees to progress, lag figures and garbage."""

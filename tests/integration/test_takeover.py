@@ -275,33 +275,40 @@ def _again(value: bytes, prefix: str, after: int) -> bytes:
     return orjson.dumps({**record, "event_id": f"{prefix}{record['event_id']}", "occurred_at": record["occurred_at"] + after})
 
 
-def test_a_topic_made_anew_stops_its_shards(deployment: Deployment) -> None:
-    taken_once(deployment, likes(0, 100))
+def test_a_topic_made_anew_stops_its_shards_at_work_and_at_the_next_start(deployment: Deployment) -> None:
+    working = start(deployment, session_timeout=1.0)
+    deployment.until_applied(deployment.produce(likes(0, 100)))
     admin = AdminClient({"bootstrap.servers": deployment.bootstrap})
     name = deployment.topic(LIKES)
     admin.delete_topics([name])[name].result(20)
     wait_until(lambda: name not in admin.list_topics(timeout=10).topics, "the topic to be gone", 20)
     create_topics(deployment.bootstrap, [name], 4, load_topics()[LIKES].config())
-    worker = start(deployment)
-    why = until_stopped(deployment, worker, 0)
-    assert name in why
-    assert "made anew" in why
+    for worker in (working, start(deployment)):
+        for shard in range(4):
+            why = until_stopped(deployment, worker, shard)
+            assert f"expected topic {name} with id" in why
+            assert "made anew" in why
 
 
-def test_another_number_of_partitions_is_refused_with_both_numbers(deployment: Deployment) -> None:
-    taken_once(deployment, likes(0, 100))
+def test_another_number_of_partitions_is_refused_with_both_numbers_also_at_work(deployment: Deployment) -> None:
+    working = start(deployment, session_timeout=1.0)
+    deployment.until_applied(deployment.produce(likes(0, 100)))
     refused(deployment, {3: "expected 3 partitions of every topic, as the worker was told, found 4 of "})
+    assert len(working.running()) == 4
     admin = AdminClient({"bootstrap.servers": deployment.bootstrap})
     more = [NewPartitions(deployment.topic(name), 5) for name in load_topics()]
     for created in admin.create_partitions(more).values():
         created.result(20)
+    found_five = "expected 4 partitions of every topic, as the worker was told, found 5 of "
     refused(
         deployment,
         {
-            4: "expected 4 partitions of every topic, as the worker was told, found 5 of ",
+            4: found_five,
             5: "expected 4 partitions, with which its state was built, found that the worker was told 5",
         },
     )
+    assert working.wait() == 1
+    assert found_five in working.tail()
 
 
 def refused(deployment: Deployment, why: dict[int, str]) -> None:
