@@ -69,7 +69,7 @@ async def run(scale: Scale, parts: list[str], console: Console, *, quick: bool) 
         sizes = scale.sizes
         highest = found.throughput.rate if found.throughput else await throughput.maximum_rate(sizes.users, sizes.events)
         plan = latency.Plan(rate=highest / 2, seconds=scale.latency_seconds, warm_up=scale.latency_warm_up, users=sizes.users)
-        found = msgspec.structs.replace(found, latency=await latency.measure(plan, say))
+        found = msgspec.structs.replace(found, latency=await latency.measure_both(plan, say))
     if "workers" in parts:
         found = msgspec.structs.replace(found, scaling=await workers.measure(scale.sizes.users, scale.scaling_events, say))
     return msgspec.structs.replace(found, seconds=time.monotonic() - began)

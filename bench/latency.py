@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import time
 from array import array
+from contextlib import closing
 
-import msgspec
-from confluent_kafka import OFFSET_END, Consumer, KafkaException, TopicPartition
 from msgspec import Struct
+from msgspec.structs import replace
 
 from bench.backlog import open_log
 from bench.load import Load, number_of
@@ -16,10 +16,13 @@ from bench.machine import SERVER_CORE, WORKER_CORE, on_cores
 from bench.rflow import PARTITIONS, worker_spec
 from bench.servers import Servers, pid_of, servers
 from bench.throughput import Say
-from schemas.subscriber import SubscriberRule
+from schemas.follow import Subscriber
 from sources.kafka_log import KafkaLog
 
+IDLE_RATE = 20.0
+"""Events a second at which nothing waits for anything else."""
 _WAKE_S = 0.005
+_PATIENCE_S = 0.1
 _MOST_AT_ONCE = 500
 _BATCH = 2_000
 _LINGER_S = 5.0
@@ -48,14 +51,9 @@ class Latency(Struct, frozen=True, kw_only=True):
     most: float
 
 
-class _Cause(Struct):
-    event_id: str | None = None
-
-
-class _Heard(Struct):
-    version: int
-    index: int
-    cause: _Cause
+async def measure_both(plan: Plan, say: Say) -> list[Latency]:
+    """As `measure`: at the rate at which the system is idle but for what is measured, then at the plan's."""
+    return [await measure(replace(plan, rate=IDLE_RATE), say), await measure(plan, say)]
 
 
 async def measure(plan: Plan, say: Say) -> Latency:
@@ -69,7 +67,7 @@ async def measure(plan: Plan, say: Say) -> Latency:
 
 async def _measure(stack: Servers, prefix: str, plan: Plan) -> Latency:
     await stack.create_topics(prefix, PARTITIONS)
-    subscriber = _Subscriber(stack.bootstrap, prefix)
+    subscriber = _Listener(stack.bootstrap, prefix)
     async with stack.running(worker_spec(stack, prefix, live=True), cores=[WORKER_CORE]) as (worker,):
         with open_log(stack.bootstrap, prefix) as log:
             sender = _Sender(log, plan)
@@ -133,17 +131,12 @@ class _Sender:
         await self._log.drained()
 
 
-class _Subscriber:
-    """Listens to the transitions; `heard` has the number of each one's event and when it arrived. Decays have no event."""
+class _Listener:
+    """Listens as a subscriber with the helper does; `heard` has each one's event, by number, and when it arrived. Decays have no event."""
 
     def __init__(self, bootstrap: str, prefix: str) -> None:
         self.heard: list[tuple[int, float]] = []
-        self._consumer = Consumer(
-            {"bootstrap.servers": bootstrap, "group.id": "bench", "enable.auto.commit": False, "fetch.wait.max.ms": 10}
-        )
-        self._consumer.assign([TopicPartition(prefix + _TOPIC, number, OFFSET_END) for number in range(PARTITIONS)])
-        self._decode = msgspec.json.Decoder(_Heard).decode
-        self._rule = SubscriberRule()
+        self._subscriber = Subscriber({"bootstrap.servers": bootstrap}, topic=prefix + _TOPIC, start="end")
         self._stopping = False
 
     def stop(self) -> None:
@@ -152,15 +145,8 @@ class _Subscriber:
 
     async def listen(self) -> None:
         """Until `stop`. Raises KafkaException."""
-        while not self._stopping:
-            messages = self._consumer.consume(_BATCH, 0)
-            at = time.monotonic()
-            for message in messages:
-                if (error := message.error()) is not None:
-                    raise KafkaException(error)
-                heard = self._decode(message.value() or b"")
-                if self._rule.is_new(message.partition() or 0, heard.version, heard.index) and heard.cause.event_id is not None:
-                    self.heard.append((number_of(heard.cause.event_id), at))
-            if len(messages) < _BATCH:
-                await asyncio.sleep(_WAKE_S)
-        self._consumer.close()
+        with closing(self._subscriber):
+            while not self._stopping:
+                batch = await asyncio.to_thread(self._subscriber.read, _BATCH, _PATIENCE_S)
+                at = time.monotonic()
+                self.heard += [(number_of(one.cause.event_id), at) for one in batch.transitions if one.cause.event_id is not None]

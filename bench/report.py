@@ -39,7 +39,7 @@ def sheets(results: Results) -> list[Sheet]:
         found += [_rates(results.throughput), _ratios(results.throughput), _runs(results.throughput), _phases(results.throughput)]
     if results.memory:
         found.append(_memory(results.memory))
-    if results.latency is not None:
+    if results.latency:
         found.append(_latency(results.latency))
     if results.scaling is not None:
         found.append(_scaling(results.scaling))
@@ -192,7 +192,7 @@ def _memory(found: list[Memory]) -> Sheet:
     return _sheet("Bytes per user in Redis", columns, found, note)
 
 
-def _latency(found: Latency) -> Sheet:
+def _latency(found: list[Latency]) -> Sheet:
     columns: dict[str, Callable[[Latency], str]] = {
         "events/s": lambda latency: f"{latency.rate:,.0f}",
         "events": lambda latency: f"{latency.events:,}",
@@ -202,12 +202,12 @@ def _latency(found: Latency) -> Sheet:
         "p99, ms": lambda latency: f"{latency.p99:.0f}",
         "most, ms": lambda latency: f"{latency.most:.0f}",
     }
-    plan = found.plan
+    plan = found[-1].plan
     note = (
         f"{plan.seconds:g} s after {plan.warm_up:g} s to warm up, {plan.users:,} users, producer and subscriber on the servers' core: "
-        "from handing the touchpoint to the producer until its transition reaches the subscriber."
+        "from handing the touchpoint to the producer until its transition reaches the subscriber, which uses the helper (`schemas.follow`)."
     )
-    return _sheet("From event to transition, at half the highest rate", columns, [found], note)
+    return _sheet("From event to transition in a subscriber, idle and at half the highest rate", columns, found, note)
 
 
 def _scaling(found: Scaling) -> Sheet:

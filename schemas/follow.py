@@ -9,9 +9,10 @@ Kafka's committed offsets are neither read nor written. Needs msgspec and conflu
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import msgspec
 from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaError, KafkaException, Message, TopicPartition
@@ -25,6 +26,9 @@ Start = Literal["beginning", "end"] | datetime
 """Where a partition without a position begins: at the oldest record kept, behind the newest, or at the first published at that instant or
 later. A time or the end may bring a few of before once more, where rflow repeats itself just then."""
 
+T = TypeVar("T")
+_AGAIN_S = 0.05
+_MOVING = (KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE)
 _OPTIONS: dict[str, Any] = {
     "group.id": "rflow-subscriber",
     "enable.auto.commit": False,
@@ -181,7 +185,8 @@ class Subscriber:
         if isinstance(start, datetime):
             millis = int(start.timestamp() * 1000)
             asked = [TopicPartition(self.topic, partition, millis) for partition in partitions]
-            offsets = [place.offset for place in self._consumer.offsets_for_times(asked, timeout=self._timeout)] if asked else []
+            found = self._ask(lambda: self._consumer.offsets_for_times(asked, timeout=self._timeout)) if asked else []
+            offsets = [place.offset for place in found]
         else:
             offsets = [OFFSET_END if start == "end" else OFFSET_BEGINNING for _ in partitions]
         # Names of offsets become numbers here: a partition that stays silent until a restart must not begin later then.
@@ -208,8 +213,21 @@ class Subscriber:
         return at
 
     def _ends(self, partition: int) -> tuple[int, int]:
-        low, high = self._consumer.get_watermark_offsets(TopicPartition(self.topic, partition), timeout=self._timeout)
+        place = TopicPartition(self.topic, partition)
+        low, high = self._ask(lambda: self._consumer.get_watermark_offsets(place, timeout=self._timeout))
         return int(low), int(high)
+
+    def _ask(self, question: Callable[[], T]) -> T:
+        """The answer, of a partition that moves to another broker or has just been made as soon as one answers for it."""
+        deadline = time.monotonic() + self._timeout
+        while True:
+            try:
+                return question()
+            except KafkaException as error:
+                if error.args[0].code() not in _MOVING or time.monotonic() > deadline:
+                    raise
+            self._consumer.list_topics(self.topic, timeout=self._timeout)  # who answers for it now
+            time.sleep(_AGAIN_S)
 
 
 def _weigh(error: KafkaError) -> None:

@@ -59,7 +59,7 @@ ALL = replace(
     NOTHING,
     throughput=throughput(1.0),
     memory=[memory(200)],
-    latency=latency(500),
+    latency=[latency(5, 20), latency(500)],
     scaling=Scaling(one=sharing(1, 10, 10), two=sharing(2, 6, 10)),
 )
 
@@ -79,12 +79,12 @@ def test_all_bounds_kept() -> None:
 def test_each_bound_can_be_missed() -> None:
     assert verdicts(replace(NOTHING, throughput=throughput(1.1))) == ["missed"]
     assert verdicts(replace(NOTHING, memory=[memory(220.1)])) == ["missed"]
-    assert verdicts(replace(NOTHING, latency=latency(1_000))) == ["missed"]
+    assert verdicts(replace(NOTHING, latency=[latency(1_000)])) == ["missed"]
     assert verdicts(replace(NOTHING, scaling=Scaling(one=sharing(1, 10, 8), two=sharing(2, 7, 8)))) == ["missed"]
 
 
 def test_latency_at_a_lower_rate_than_planned_does_not_count() -> None:
-    (bound,) = bounds(replace(NOTHING, latency=latency(10, rate=900)))
+    (bound,) = bounds(replace(NOTHING, latency=[latency(10, rate=900)]))
     assert bound.verdict == "missed"
     assert "only 900 of 1,000" in bound.note
 
