@@ -88,6 +88,23 @@ class Settings(BaseSettings):
     warroom_rate: float = Field(20.0, gt=0, le=100_000, description="requests a second of one user or token, ten times as many at once")
     warroom_streams: int = Field(1000, ge=1, le=100_000, description="event streams that may be open at a time")
 
+    warroom_oidc_issuer: str = Field("", description="an OpenID provider's issuer, https; empty: no sign-in by one")
+    warroom_oidc_client_id: str = Field("", description="who the war room is to the provider")
+    warroom_oidc_client_secret: SecretStr = Field(SecretStr(""), description="its secret there")
+    warroom_oidc_roles: dict[str, Literal["viewer", "operator", "admin"]] = Field(
+        default_factory=dict, description="which value of the role claim makes which role; whoever has none does not get in"
+    )
+    warroom_oidc_role_claim: str = Field("roles", min_length=1, description="the claim with roles or groups, such as realm_access.roles")
+    warroom_oidc_brands_claim: str = Field("", description="the claim with the brands one may see; empty: all")
+    warroom_oidc_name_claim: str = Field(
+        "preferred_username", min_length=1, description="the claim with the name that changes are signed by"
+    )
+    warroom_oidc_scopes: str = Field("openid profile email", pattern=r"\bopenid\b", description="what is asked of the provider")
+    warroom_oidc_redirect: str = Field(
+        "", description="the callback as the provider knows it, https://HOST/api/v1/session/oidc/callback; empty: as the browser asked"
+    )
+    warroom_oidc_label: str = Field("", max_length=80, description="what the button says")
+
     http_host: str = Field("127.0.0.1", description="where /metrics, /healthz and /readyz are served")
     http_port: int = Field(0, ge=0, le=65535, description="0: any free port")
     log_format: Literal["human", "json"] = "human"

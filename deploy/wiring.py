@@ -21,6 +21,8 @@ from streams.crash import arm
 from streams.link import Cluster, Connections, SingleNode
 from streams.stage import StepConfig
 from streams.worker import WorkerConfig
+from warroom.auth.oidc import OidcConfig, is_safe
+from warroom.auth.roles import Role
 from warroom.layer_snapshot import SnapshotConfig
 from warroom.live.live import LiveConfig
 from warroom.promotions.book import connected
@@ -143,11 +145,11 @@ def sink_config(settings: Settings) -> SinkConfig:
 
 def room_config(settings: Settings) -> RoomConfig:
     """What the war room needs to know. Raises SettingsError for an address that is open to others without accounts."""
-    loopback = is_loopback(settings.warroom_host)
-    if not loopback and not settings.warroom_accounts:
+    loopback, oidc = is_loopback(settings.warroom_host), oidc_of(settings)
+    if not loopback and not settings.warroom_accounts and oidc is None:
         raise SettingsError(
             f"warroom_host: {settings.warroom_host} can be reached from elsewhere, and without accounts everybody would be an admin: set"
-            " warroom_accounts to a file made by `rflow warroom user add`, or bind to 127.0.0.1"
+            " warroom_accounts to a file made by `rflow warroom user add`, or warroom_oidc_issuer, or bind to 127.0.0.1"
         )
     accounts = Path(settings.warroom_accounts).expanduser().resolve() if settings.warroom_accounts else None
     beside = None if accounts is None else accounts.with_name(f"{accounts.name}.audit.jsonl")
@@ -160,11 +162,39 @@ def room_config(settings: Settings) -> RoomConfig:
             partitions=settings.partitions,
         ),
         accounts=accounts,
+        oidc=oidc,
         audit=Path(settings.warroom_audit).expanduser().resolve() if settings.warroom_audit else beside,
         loopback=loopback,
         rate=settings.warroom_rate,
         burst=10 * settings.warroom_rate,
         streams=settings.warroom_streams,
+    )
+
+
+def oidc_of(settings: Settings) -> OidcConfig | None:
+    """The OpenID provider, if there is one. Raises SettingsError for half of one."""
+    if not settings.warroom_oidc_issuer:
+        return None
+    mistakes = []
+    if not is_safe(settings.warroom_oidc_issuer):
+        mistakes.append(f"warroom_oidc_issuer: expected an https address, found {settings.warroom_oidc_issuer}")
+    secret = settings.warroom_oidc_client_secret.get_secret_value()
+    for name, value in (("client_id", settings.warroom_oidc_client_id), ("client_secret", secret), ("roles", settings.warroom_oidc_roles)):
+        if not value:
+            mistakes.append(f"warroom_oidc_{name}: expected a value, since warroom_oidc_issuer is set")
+    if mistakes:
+        raise SettingsError("\n".join(mistakes))
+    return OidcConfig(
+        issuer=settings.warroom_oidc_issuer,
+        client_id=settings.warroom_oidc_client_id,
+        client_secret=secret,
+        roles={value: Role(role) for value, role in settings.warroom_oidc_roles.items()},
+        role_claim=settings.warroom_oidc_role_claim,
+        name_claim=settings.warroom_oidc_name_claim,
+        brands_claim=settings.warroom_oidc_brands_claim,
+        scopes=settings.warroom_oidc_scopes,
+        redirect_uri=settings.warroom_oidc_redirect,
+        label=settings.warroom_oidc_label,
     )
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from warroom.markup import Html, tag
 from warroom.report import people, plan
 from warroom.report.facts import Facts
-from warroom.report.markup import Html, tag
 from warroom.report.shown import Shown
 from warroom.report.style import POLICY, STYLE
 from warroom.report.words import Words

@@ -8,9 +8,9 @@ from typing import Any
 from warroom.compare import Change
 from warroom.drill import LabelLine
 from warroom.figures import Activating
+from warroom.markup import Html, Part, tag
 from warroom.report.charts import bar
 from warroom.report.facts import Facts
-from warroom.report.markup import Html, Part, tag
 from warroom.report.shown import Shown, note, section, table
 
 _MOST_LOST = 20

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from warroom.markup import Html, Part, tag
 from warroom.progress import CellProgress, Totals
 from warroom.report.charts import Series, column_chart, line_chart
 from warroom.report.facts import Facts
-from warroom.report.markup import Html, Part, tag
 from warroom.report.shown import Shown, note, section, table
 from warroom.timeline import target_changes
 

@@ -8,8 +8,8 @@ from zoneinfo import ZoneInfo
 
 from schemas.times import from_rfc3339
 from warroom import wording
+from warroom.markup import Html, Part, tag
 from warroom.report.facts import Facts
-from warroom.report.markup import Html, Part, tag
 from warroom.report.words import Words
 
 

@@ -134,7 +134,13 @@ def _identified(request: Request, room: Room) -> Principal | None:
             return None
         return Principal(name=token.name, role=token.role, brands=token.brands, by="token")
     cookie = request.cookies.get(SESSION_COOKIE)
-    user = room.sessions.user_of(accounts, cookie, room.now()) if cookie else None
+    if not cookie:
+        return None
+    if room.config.oidc is not None:
+        guest = room.sessions.guest_of(accounts, cookie, room.config.oidc.stamp, room.now())
+        if guest is not None:
+            return guest
+    user = room.sessions.user_of(accounts, cookie, room.now())
     return None if user is None else Principal(name=user.name, role=user.role, brands=user.brands, by="session")
 
 

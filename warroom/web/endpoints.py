@@ -20,7 +20,7 @@ from warroom.notes import Note
 from warroom.pacing_lines import Pacing
 from warroom.progress import Progress
 from warroom.timeline import Timeline
-from warroom.web.routes import about, drill, exports, figures, live, pacing, promotions, records, report, session, timeline
+from warroom.web.routes import about, drill, exports, figures, live, oidc, pacing, promotions, records, report, session, timeline
 from warroom.what_if import WhatIf
 
 API = "/api/v1"
@@ -88,6 +88,30 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         summary="Sign out",
         status=204,
         produces=(),
+    ),
+    _get("ways", "/session/ways", oidc.ways, None, "session", "How one may sign in", oidc.Ways),
+    _get(
+        "oidc_start",
+        "/session/oidc",
+        oidc.start,
+        None,
+        "session",
+        "Leave for the OpenID provider",
+        None,
+        status=303,
+        produces=(),
+        also=(404,),
+    ),
+    _get(
+        "oidc_callback",
+        "/session/oidc/callback",
+        oidc.callback,
+        None,
+        "session",
+        "Come back from the OpenID provider",
+        str,
+        produces=("text/html",),
+        also=(404,),
     ),
     _get("health", "/health", about.health, _V, "about", "How far every shard is", about.HealthReport),
     _get("brands", "/brands", about.brands, _V, "about", "The brands one may see", about.Brands),

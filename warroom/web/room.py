@@ -15,6 +15,7 @@ from streams.ladder import Rules
 from warroom.auth.accounts import Accounts, AccountsError, AccountsFile, new_accounts
 from warroom.auth.audit import AuditLog
 from warroom.auth.masking import Mask
+from warroom.auth.oidc import Oidc, OidcConfig, guests_only
 from warroom.auth.roles import Principal
 from warroom.auth.sessions import Sessions
 from warroom.auth.throttle import Buckets, LoginThrottle
@@ -33,13 +34,14 @@ _BRANDS_S = 5.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoomConfig:
-    """How to serve. `accounts` None: whoever reaches the address is at home, so it has to be a loopback one.
+    """How to serve. `accounts` and `oidc` None: whoever reaches the address is at home, so it has to be a loopback one.
 
     `rate` and `burst` are requests of one principal, a second and at once; `streams` is how many event streams may be open.
     """
 
     live: LiveConfig
     accounts: Path | None = None
+    oidc: OidcConfig | None = None
     audit: Path | None = None
     loopback: bool = True
     rate: float = 20.0
@@ -52,8 +54,10 @@ class Room:
     """Made once a process; belongs to its event loop."""
 
     def __init__(self, config: RoomConfig, ladder: Ladder) -> None:
-        if config.accounts is None and not config.loopback:
-            raise ValueError("expected a file of accounts, or a loopback address: without accounts everybody is an admin")
+        if config.accounts is None and config.oidc is None and not config.loopback:
+            raise ValueError(
+                "expected a file of accounts, or a loopback address, or an OpenID provider: without accounts everybody is an admin"
+            )
         self.config = config
         self.ladder = ladder
         self.rules = Rules(ladder)
@@ -73,17 +77,18 @@ class Room:
         self.audit = AuditLog(config.audit)
         self.streams = 0
         self._file = None if config.accounts is None else AccountsFile(config.accounts)
-        self._nobody = new_accounts()
+        self.oidc = None if config.oidc is None else Oidc(config.oidc)
+        self._nobody = new_accounts() if config.oidc is None else guests_only(config.oidc)
         self._brands: frozenset[str] = frozenset()
         self._brands_until = 0.0
 
     @property
     def is_open(self) -> bool:
-        """Whether there are no accounts, and everyone is at home."""
-        return self._file is None
+        """Whether there are no accounts and no provider, and everyone is at home."""
+        return self._file is None and self.oidc is None
 
     def accounts(self) -> Accounts:
-        """The accounts as they are now; of an open room nobody's. Raises AccountsError, which is told in the log."""
+        """The accounts as they are now; without a file nobody's. Raises AccountsError, which is told in the log."""
         try:
             return self._nobody if self._file is None else self._file.read()
         except AccountsError as error:
@@ -115,6 +120,8 @@ class Room:
     async def close(self) -> None:
         """Ends everything."""
         await self.live.close()
+        if self.oidc is not None:
+            await self.oidc.close()
         self.follow.close()
         self.board.close()
         self.desk.close()

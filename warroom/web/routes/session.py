@@ -62,16 +62,20 @@ async def open_(call: CallOf) -> Response:
     signed_in = Call(call.request, room, Principal(name=user.name, role=user.role, brands=user.brands, by="session"))
     signed_in.audit("sign in", user.name)
     response = _answer(_session(signed_in.principal), 200)
-    response.set_cookie(
-        SESSION_COOKIE,
-        room.sessions.open(room.accounts(), user, room.now()),
-        max_age=SESSION_MS // 1000,
-        path="/",
-        secure=not (room.config.loopback and call.request.url.scheme == "http"),
-        httponly=True,
-        samesite="strict",
-    )
+    set_session(call, response, room.sessions.open(room.accounts(), user, room.now()))
     return response
+
+
+def set_session(call: Call, response: Response, cookie: str) -> None:
+    """Hand out the session's cookie."""
+    response.set_cookie(
+        SESSION_COOKIE, cookie, max_age=SESSION_MS // 1000, path="/", secure=needs_tls(call), httponly=True, samesite="strict"
+    )
+
+
+def needs_tls(call: Call) -> bool:
+    """Whether cookies are for encrypted connections alone: everywhere but on this machine."""
+    return not (call.room.config.loopback and call.request.url.scheme == "http")
 
 
 async def close(call: CallOf) -> Response:

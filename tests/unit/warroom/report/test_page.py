@@ -15,12 +15,12 @@ from warroom.beside import beside
 from warroom.compare import Comparison, Period, compared
 from warroom.drill import LabelLine, LostLine, Quality
 from warroom.figures import Activating, By, Junk, Returning, Scaling
+from warroom.markup import Html, tag
 from warroom.notes import Note
 from warroom.pacing_lines import pacing
 from warroom.progress import Actual, progress
 from warroom.report.charts import nice
 from warroom.report.facts import Facts
-from warroom.report.markup import Html, tag
 from warroom.report.page import report
 from warroom.report.style import STYLE
 from warroom.report.words import WORDS
