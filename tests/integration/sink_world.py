@@ -123,7 +123,7 @@ def run_until_killed(settings: SinkConfig, crash_at: str, nth: int) -> bool:
             return False
 
 
-def run_until_stored(settings: SinkConfig, steps: dict[int, int], records: int, seconds: float = 40) -> None:
+def run_until_stored(settings: SinkConfig, steps: dict[int, int], records: int, seconds: float = 120) -> None:
     """Run a sink until the shards are stored up to their last version, and all transitions."""
     with sink_process(settings) as process:
         wait_until(lambda: process.poll() is not None or is_stored(settings.clickhouse, steps, records), "the sink", seconds)

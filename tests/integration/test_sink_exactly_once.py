@@ -117,7 +117,7 @@ def test_a_step_is_stored_with_its_transitions(
                     log.send(later, shard, value)
         log.flush()
         wait_until(
-            lambda: sink.poll() is not None or is_stored(settings.clickhouse, published.steps, published.transitions), "the sink", 40
+            lambda: sink.poll() is not None or is_stored(settings.clickhouse, published.steps, published.transitions), "the sink", 120
         )
     assert contents(settings.clickhouse) == published.expected
 
