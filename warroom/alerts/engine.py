@@ -1,0 +1,274 @@
+"""From findings to alerts: few and right. Pure: a brand's minutes in, records of the `alerts` topic out, the state in between a value.
+
+1. The pipeline's gate comes first: while figures cannot be trusted, no flow is judged, and for some minutes after.
+2. Of each flow there is one alert at a time, whatever windows and channels find it; most of what is missing gives its scope.
+3. A flow that ends in the same layer as one that is alarming, and began when it did, is told with it and not apart.
+4. An open alert resolves after some minutes in a row back at what is usual (nearer to it than what would alarm), and keeps still a while.
+5. What begins within a planned window is marked as planned: it is on the topic and the screen and goes through no channel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from msgspec import Struct
+from msgspec.structs import replace as _with
+
+from schemas.alert import Alert, AlertState, Flow, Severity
+from schemas.times import MINUTE_MS, from_rfc3339, to_rfc3339
+from warroom.alerts import telling
+from warroom.alerts.flows import Finding, Flows, Share, worst
+from warroom.alerts.minutes import Key, Minute
+from warroom.alerts.rules import FlowRule, Rules, SeverityRule
+from warroom.alerts.telling import MOST_OF_IT, Context, Stake
+
+_TOGETHER = 15 * MINUTE_MS
+"""Flows into one layer that begin within so long of each other are one story."""
+_WORSE = 1.5
+"""By how much more must be at stake for an open alert to be told anew."""
+_HALF_BACK = 0.5
+"""Of the change that alarmed: nearer to what is usual counts as back."""
+
+
+class Incident(Struct, frozen=True, kw_only=True):
+    """One alert's life: `began` is the minute in which it fired, `clear` counts minutes in a row back at what is usual, `ended` is 0 while
+    it is open."""
+
+    alert: Alert
+    key: Key
+    began: int
+    minutes: int
+    change: float
+    at_stake: float
+    clear: int = 0
+    ended: int = 0
+    with_it: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def flows(self) -> tuple[tuple[str, str], ...]:
+        """Its own flow, and those that are told with it."""
+        return ((self.key.from_, self.key.to), *self.with_it)
+
+
+class BrandState(Struct, frozen=True, kw_only=True):
+    """Everything that must outlive the process: `judged` is the last minute judged, `well_since` since when the gate is open."""
+
+    brand: str
+    judged: int = 0
+    well_since: int = 0
+    incidents: tuple[Incident, ...] = ()
+
+
+class Facts(Struct, frozen=True, kw_only=True):
+    """What is known of a brand. `link` is the address of its view, `changes` what else was changed, each with its time."""
+
+    brand: str
+    zone: str
+    currency: str
+    link: str = ""
+    changes: tuple[tuple[int, str], ...] = ()
+
+
+class Worth(Struct, frozen=True, kw_only=True):
+    """What a user who comes to a layer is worth on average (minor units, by layer), and the brand's GMV an hour."""
+
+    by_layer: dict[str, float]
+    gmv_an_hour: float
+
+
+class Judge:
+    """One brand's engine. `state` is what to keep; `flows` is made anew from the figures at a start."""
+
+    def __init__(self, facts: Facts, flows: Flows, state: BrandState) -> None:
+        self.facts = facts
+        self.flows = flows
+        self.state = state
+
+    def judge(self, minute: Minute, rules: Rules, worth: Worth, *, well: bool) -> list[Alert]:
+        """The next minute, which is complete. `well`: the pipeline has nothing to complain of.
+
+        A minute that `state` says has been judged before is only learnt from: so a start reads the last day and goes on where it was.
+        """
+        at = minute.at
+        self.flows.add(minute, self._frozen(at))
+        if self.state.judged >= at:
+            self._forgive(one for one in self.state.incidents if one.ended == at)
+            return []
+        since = 0 if not well else self.state.well_since or at
+        incidents = {(one.key.from_, one.key.to): one for one in self.state.incidents}
+        told: list[Alert] = []
+        if well and at - since >= rules.pipeline.settle_minutes * MINUTE_MS * (self.state.judged > 0):
+            told += self._go_on(incidents, at, rules, worth)
+            told += self._begin(incidents, at, rules, worth)
+        kept = tuple(one for one in incidents.values() if not one.ended or at - one.ended < 24 * 60 * MINUTE_MS)
+        self.state = _with(self.state, judged=at, well_since=since, incidents=kept)
+        return told
+
+    def _frozen(self, at: int) -> frozenset[tuple[str, str]]:
+        """Flows that alarm are no measure of what is usual."""
+        held = (one for one in self.state.incidents if one.began < at and (not one.ended or at <= one.ended))
+        return frozenset(pair for one in held for pair in one.flows)
+
+    def _forgive(self, ended: Iterable[Incident]) -> None:
+        """What was seen while an alert was open is not held against what comes after its end."""
+        for one in ended:
+            for pair in one.flows:
+                self.flows.forgive(*pair)
+
+    def _go_on(self, incidents: dict[tuple[str, str], Incident], at: int, rules: Rules, worth: Worth) -> list[Alert]:
+        told = []
+        for pair, one in incidents.items():
+            if one.ended:
+                continue
+            now = self.flows.measure(one.key, min(max(one.minutes, 3), 10), at)
+            if now is None:
+                continue
+            rule = _rule(one, rules)
+            back = abs(now.change) < _HALF_BACK * abs(one.change) or now.change * one.change < 0
+            clear = one.clear + 1 if back else 0
+            stake = self._stake(now, worth)
+            if clear >= rule.clear_minutes:
+                alert = self._record(one.alert, AlertState.RESOLVED, now, one, at, Severity.INFO, stake)
+                incidents[pair] = _with(one, alert=alert, clear=clear, ended=at)
+                self._forgive([one])
+                told.append(alert)
+            elif not back and stake.users > _WORSE * one.at_stake:
+                severity = severity_of(stake, worth, rules.severity)
+                alert = self._record(one.alert, AlertState.UPDATED, now, one, at, severity, stake)
+                incidents[pair] = _with(one, alert=alert, clear=0, at_stake=float(stake.users), change=now.change)
+                told.append(alert)
+            else:
+                incidents[pair] = _with(one, clear=clear)
+        return told
+
+    def _begin(self, incidents: dict[tuple[str, str], Incident], at: int, rules: Rules, worth: Worth) -> list[Alert]:
+        told = []
+        for rule, name, findings in (
+            (rules.drop, "flow_drop", self.flows.drops(at, rules.drop) if rules.drop.enabled else ()),
+            (rules.reverse, "reverse_flow_rise", self.flows.rises(at, rules.reverse) if rules.reverse.enabled else ()),
+        ):
+            for pair, found in worst(list(findings)).items():
+                alert = self._candidate(incidents, pair, found, rule, name, at, rules, worth)
+                if alert is not None:
+                    told.append(alert)
+        return told
+
+    def _candidate(
+        self,
+        incidents: dict[tuple[str, str], Incident],
+        pair: tuple[str, str],
+        found: list[Finding],
+        rule: FlowRule,
+        name: str,
+        at: int,
+        rules: Rules,
+        worth: Worth,
+    ) -> Alert | None:
+        before = incidents.get(pair)
+        if before is not None and (not before.ended or at - before.ended < rule.cooldown_minutes * MINUTE_MS):
+            return None
+        finding, channels = self._scoped(pair, found, at)
+        stake = self._stake(finding, worth)
+        if stake.users < rule.least_users:
+            return None
+        parent = next((p for p, one in incidents.items() if _leads(one, pair, at)), None)
+        if parent is not None:
+            if pair not in incidents[parent].with_it:
+                incidents[parent] = _with(incidents[parent], with_it=(*incidents[parent].with_it, pair))
+            return None
+        alert = self._firing(finding, channels, name, at, rules, stake, worth)
+        incidents[pair] = Incident(
+            alert=alert, key=finding.key, began=at, minutes=finding.minutes, change=finding.change, at_stake=float(stake.users)
+        )
+        return alert
+
+    def _scoped(self, pair: tuple[str, str], found: list[Finding], at: int) -> tuple[Finding, list[Share]]:
+        """The finding that says where it is: one channel's if most is missing there, else the whole brand's."""
+        first = found[0]
+        minutes = min(first.minutes, 60)
+        channels = self.flows.by_channel(*pair, minutes) if first.change < 0 else []
+        if channels and channels[0].share >= MOST_OF_IT:
+            narrow = self.flows.measure(Key(*pair, channels[0].label), minutes, at)
+            if narrow is not None and narrow.change < 0:
+                return _with(narrow, surprise=first.surprise, since=first.since, by_sag=first.by_sag), channels
+        whole = next((one for one in found if one.key.channel is None), None)
+        return whole or first, channels
+
+    def _stake(self, finding: Finding, worth: Worth) -> Stake:
+        users = abs(finding.missing) / max(1, finding.minutes) * 60
+        value = worth.by_layer.get(finding.key.to if finding.change < 0 else finding.key.from_)
+        return Stake(users=round(users), gmv=None if value is None else round(users * value))
+
+    def _firing(self, finding: Finding, channels: Sequence[Share], name: str, at: int, rules: Rules, stake: Stake, worth: Worth) -> Alert:
+        key = finding.key
+        planned = [one.note for one in rules.planned if one.holds(self.facts.brand, at)]
+        changes = [text for when, text in self.facts.changes if abs(when - finding.since) <= _TOGETHER] + planned
+        context = Context(
+            zone=self.facts.zone, currency=self.facts.currency, stake=stake, channels=channels, changes=changes, link=self.facts.link
+        )
+        scope = {} if key.channel is None else {"channel": key.channel}
+        if planned:
+            scope["planned"] = "true"
+        return Alert(
+            alert_id=f"{self.facts.brand[:60]}-{name}-{key.from_}-{key.to}-{at // MINUTE_MS}",
+            brand=self.facts.brand,
+            rule=name,
+            state=AlertState.FIRING,
+            severity=Severity.INFO if planned else severity_of(stake, worth, rules.severity),
+            title=telling.title(finding, key.channel),
+            summary=telling.summary(finding, context),
+            flow=Flow(from_=key.from_, to=key.to),
+            scope=scope,
+            observed=finding.done / max(1, finding.tried),
+            expected=finding.usual,
+            users_at_stake=stake.users,
+            gmv_at_stake=stake.gmv,
+            since=to_rfc3339(finding.since),
+            at=to_rfc3339(at + MINUTE_MS),
+            version=1,
+        )
+
+    def _record(self, before: Alert, state: AlertState, now: Finding, one: Incident, at: int, severity: Severity, stake: Stake) -> Alert:
+        context = Context(
+            zone=self.facts.zone,
+            currency=self.facts.currency,
+            stake=stake,
+            others=[f"{from_}→{to}" for from_, to in one.with_it],
+            link=self.facts.link,
+        )
+        resolved = state is AlertState.RESOLVED
+        return _with(
+            before,
+            state=state,
+            severity=severity,
+            title=before.title if resolved else telling.title(now, one.key.channel),
+            summary=telling.back(now, before, self.facts.zone) if resolved else telling.summary(now, context),
+            observed=now.done / max(1, now.tried),
+            expected=now.usual,
+            users_at_stake=before.users_at_stake if resolved else stake.users,
+            gmv_at_stake=before.gmv_at_stake if resolved else stake.gmv,
+            at=to_rfc3339(at + MINUTE_MS),
+            version=before.version + 1,
+        )
+
+
+def severity_of(stake: Stake, worth: Worth, rule: SeverityRule) -> Severity:
+    """By money an hour: its share of what the brand sells an hour, or an amount of its own."""
+    gmv = stake.gmv or 0
+    share = gmv / worth.gmv_an_hour if worth.gmv_an_hour > 0 else 0.0
+    if share >= rule.critical_share or (rule.critical_gmv is not None and gmv >= rule.critical_gmv):
+        return Severity.CRITICAL
+    if share >= rule.warning_share or (rule.warning_gmv is not None and gmv >= rule.warning_gmv):
+        return Severity.WARNING
+    return Severity.INFO
+
+
+def _leads(one: Incident, pair: tuple[str, str], at: int) -> bool:
+    """Whether an open alert's story is that of another flow too: into the same layer, begun at the same time."""
+    began = from_rfc3339(one.alert.since)
+    shared = not one.ended and one.key.to == pair[1] and one.key.from_ != pair[0]
+    return shared and (at - began <= 2 * _TOGETHER or pair in one.with_it)
+
+
+def _rule(one: Incident, rules: Rules) -> FlowRule:
+    return rules.reverse if one.alert.rule == "reverse_flow_rise" else rules.drop
