@@ -34,6 +34,12 @@ class Seen:
         context.on("weberror", lambda error: self.complaints.append(str(error.error)))
         context.on("request", lambda request: self.hosts.add(urlsplit(request.url).hostname or ""))
 
+    def forgive(self, status: str) -> None:
+        """Forget what the browser itself tells of an answer with this status, which there must have been."""
+        told = [complaint for complaint in self.complaints if f"status of {status}" in complaint]
+        assert told, self.complaints
+        self.complaints = [complaint for complaint in self.complaints if complaint not in told]
+
     def _complain(self, kind: str, text: str, page: Page | None) -> None:
         if kind in ("error", "warning"):
             self.complaints.append(f"{page.url if page else ''}: {text}")

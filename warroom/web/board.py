@@ -13,11 +13,13 @@ import msgspec
 from msgspec import Struct
 
 from schemas.ladder import Ladder
+from schemas.promotion import PlanPoint
 from sinks.config import ClickHouse
 from streams import metrics
 from warroom.drill import Drill
 from warroom.notes import Notes
 from warroom.promotions.board import Board
+from warroom.promotions.definition import Definition, first_version
 from warroom.promotions.desk import Desk
 from warroom.promotions.errors import PromotionError
 from warroom.report.facts import Library
@@ -70,6 +72,15 @@ class WebBoard:
             return Shown(brands=brands, body=work(self._library()))
 
         return await self._shared.get(key, lambda: self.ask(compute))
+
+    async def curve(self, earlier_id: str, definition: Definition) -> tuple[PlanPoint, ...]:
+        """The plan curve of an earlier promotion, over the window and phases of a new one. Raises Problem, StoreAway, StoreError."""
+
+        def compute() -> tuple[PlanPoint, ...]:
+            like = first_version(definition, self._ladder, by="nobody", because="its window", now=self._now())
+            return self._library().board.curve_of(earlier_id, like)
+
+        return await self.ask(compute)
 
     async def ask(self, work: Callable[[], T]) -> T:
         """Something of the board's, in its threads. Raises Problem, StoreAway, StoreError."""

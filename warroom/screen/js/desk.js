@@ -4,6 +4,7 @@ import { computed } from "../vue.js";
 import { segment, url } from "./api.js";
 import { usePoll } from "./poll.js";
 import { promotion, state } from "./store.js";
+import { live } from "./live.js";
 
 let shared = null;
 
@@ -16,12 +17,21 @@ export function startDesk() {
     pacing: usePoll(() => (state.promotionId ? of("pacing", { step: step.value })() : ""), 5),
     beside: usePoll(of("beside", { step: 1 }), 30),
     versions: usePoll(of("versions"), 3),
+    timeline: usePoll(() => timelineOf(promotion.value), 3),
   };
-  shared.refresh = () => [shared.progress, shared.pacing, shared.versions].forEach((one) => one.refresh());
+  shared.refresh = () => [shared.progress, shared.pacing, shared.versions, shared.timeline].forEach((one) => one.refresh());
   return shared;
 }
 
 export const desk = () => shared;
+
+/** The timeline of the promotion's window, or of the last day where there is none. */
+function timelineOf(one) {
+  const hour = Math.ceil((live.snapshot?.as_of.watermark ?? 0) / 3_600_000) * 3_600_000;
+  if (!state.brand || (!one && !hour)) return "";
+  const [from, to] = one ? [one.window.from, one.window.to] : [new Date(hour - 86_400_000).toISOString(), new Date(hour).toISOString()];
+  return url(`/brands/${segment(state.brand)}/timeline`, { from, to });
+}
 
 /** Minutes between the points of the pacing chart: about three hundred in all. */
 function pacingStep(one) {

@@ -6,7 +6,7 @@ import { named } from "./i18n.js";
 import { follow, live } from "./live.js";
 
 export const state = shallowReactive({
-  ready: false, session: null, brands: [], brand: "", facts: null, promotions: [], promotionId: "", page: location.pathname, failed: null,
+  ready: false, session: null, brands: [], brand: "", facts: null, promotions: [], promotionId: "", page: location.pathname, query: location.search, failed: null,
 });
 
 const ROLES = ["viewer", "operator", "admin"];
@@ -32,6 +32,7 @@ export function go(address, { replace = false } = {}) {
 
 async function arrived() {
   state.page = location.pathname;
+  state.query = location.search;
   const brand = parameter("brand");
   if (brand && brand !== state.brand) await chooseBrand(brand);
   const promotion = parameter("promotion");

@@ -11,7 +11,7 @@ from msgspec import Meta, Struct
 from starlette.responses import Response
 
 from schemas.fields import Minute
-from schemas.promotion import Promotion
+from schemas.promotion import PlanPoint, Promotion
 from schemas.times import from_rfc3339
 from schemas.touchpoint import Id
 from warroom.promotions.definition import Definition
@@ -37,10 +37,11 @@ Because = Annotated[str, Meta(min_length=1, max_length=1_000, pattern=r"\S")]
 
 
 class NewPromotion(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A promotion to be made, and why."""
+    """A promotion to be made, and why. `plan_like`: by the curve of an earlier promotion's GMV, instead of the definition's plan."""
 
     definition: Definition
     because: Because
+    plan_like: Id | None = None
 
 
 class Replacement(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -94,7 +95,11 @@ async def create(call: CallOf) -> Response:
     definition = asked.definition
     if not call.principal.sees(definition.brand):
         raise Problem(403, "expected a brand that you may see")
-    saved = await call.room.desk.ask(lambda desk: desk.create(definition, by=call.principal.name, because=asked.because))
+    plan: tuple[PlanPoint, ...] = ()
+    if asked.plan_like is not None:
+        await _versions(call, asked.plan_like)
+        plan = await call.room.board.curve(asked.plan_like, definition)
+    saved = await call.room.desk.ask(lambda desk: desk.create(definition, by=call.principal.name, because=asked.because, plan=plan))
     return _saved(call, "create promotion", saved, 201)
 
 

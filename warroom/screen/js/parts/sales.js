@@ -47,7 +47,7 @@ export function spend(most = 4) {
 }
 
 export const DIMENSIONS = ["channels", "campaigns", "stores", "guides"];
-const DRILLABLE = { channels: "channel", campaigns: "campaign_id", stores: "store_id", guides: "guide_id" };
+const DRILLABLE = { channels: "channel", campaigns: "campaign", stores: "store", guides: "guide" };
 
 /** The last hour's best of a dimension by GMV. With `drill` names lead to what is behind them. */
 export function ranking(dimension, most, { drill = false } = {}) {

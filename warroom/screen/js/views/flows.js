@@ -4,21 +4,10 @@ import { computed, defineComponent, h, ref } from "../../vue.js";
 import { segment, url } from "../api.js";
 import { t } from "../i18n.js";
 import { usePoll } from "../poll.js";
-import { live } from "../live.js";
 import { parameter, promotion, state } from "../store.js";
 import { choice, panel, trouble } from "../parts/basics.js";
+import { windowSoFar } from "../windows.js";
 import { conversions, flowsOf, matrix, sankey, windowText } from "../parts/flows.js";
-
-const MINUTE = 60_000;
-
-/** A promotion's window so far, as parameters of the API; null while it has not begun. */
-export function windowSoFar(one) {
-  const now = live.snapshot?.as_of.watermark;
-  if (!one || !now) return null;
-  const [from, end] = [Date.parse(one.window.from), Date.parse(one.window.to)];
-  const to = Math.min(end, now - (now % MINUTE) + MINUTE);
-  return to > from ? { from: new Date(from).toISOString(), to: new Date(to).toISOString() } : null;
-}
 
 export const Flows = defineComponent(() => {
   const [minutes, direction, channel] = [ref("60"), ref("both"), ref(parameter("channel"))];

@@ -8,7 +8,7 @@ import { conversions, flowsOf, sankey, windowText } from "../parts/flows.js";
 import { ladder } from "../parts/ladder.js";
 import { earlierName, minutesChart, pacingChart, sentence } from "../parts/promotion_charts.js";
 import { crowd, ranking, spend } from "../parts/sales.js";
-import { changes, timeline } from "../parts/timeline.js";
+import { marks, timeline } from "../parts/timeline.js";
 import { tiles } from "../parts/tiles.js";
 
 export const Overview = defineComponent(() => {
@@ -28,7 +28,7 @@ export const Overview = defineComponent(() => {
       panel(t("panel.conversions"), conversions(found, 8), { id: "conversions", explained: t("tip.usual_what") }),
       panel(t("panel.ranking", { dimension: t("dimension.channels") }), ranking("channels", 8, { drill: true }), { kind: "wide", id: "ranking", aside: more("/channels"), explained: t("tip.ranking") }),
       panel(t("panel.spend"), spend(6), { id: "spend", explained: t("tip.roi") }),
-      panel(t("panel.timeline"), timeline(changes(), 8), { kind: "full", id: "timeline" }),
+      panel(t("panel.timeline"), timeline(marks(), 8), { kind: "full", id: "timeline", aside: more("/timeline") }),
     ]);
   };
 });

@@ -6,18 +6,28 @@ import { go, href, may, signOut, state } from "../store.js";
 import { trouble } from "../parts/basics.js";
 import { freshnessChip, standing, standstillBanner } from "../parts/freshness.js";
 import { toggles } from "../parts/toggles.js";
-import { Overview } from "./overview.js";
-import { Flows } from "./flows.js";
+import { Audit } from "./audit.js";
 import { Channels } from "./channels.js";
+import { Compare } from "./compare.js";
+import { Flows } from "./flows.js";
+import { Overview } from "./overview.js";
+import { Promotions } from "./promotions.js";
+import { TimelinePage } from "./timeline.js";
+import { Users } from "./users.js";
 
 const PAGES = [
   { path: "/", name: "overview", view: Overview, role: "viewer" },
   { path: "/flows", name: "flows", view: Flows, role: "viewer" },
   { path: "/channels", name: "channels", view: Channels, role: "viewer" },
+  { path: "/promotions", name: "promotions", view: Promotions, role: "viewer" },
+  { path: "/compare", name: "compare", view: Compare, role: "viewer" },
+  { path: "/timeline", name: "timeline", view: TimelinePage, role: "viewer" },
+  { path: "/users", name: "users", view: Users, role: "operator" },
+  { path: "/audit", name: "audit", view: Audit, role: "admin" },
 ];
 
 export const Shell = defineComponent(() => () => {
-  const page = PAGES.find((one) => one.path === state.page) ?? PAGES[0];
+  const page = PAGES.find((one) => one.path === state.page && may(one.role)) ?? PAGES[0];
   document.title = `${t(`page.${page.name}`)} · ${state.brand || "rflow"}`;
   return h("div", { class: ["desk", standing().level] }, [
     h("a", { class: "skip", href: "#page" }, t("skip")),
@@ -26,7 +36,7 @@ export const Shell = defineComponent(() => () => {
     h("main", { id: "page", class: `page page-${page.name}`, tabindex: -1 }, [
       h("h1", { class: "unseen" }, t(`page.${page.name}`)),
       state.failed && trouble(state.failed),
-      state.ready && h(page.view, { key: `${page.name} ${state.brand}` }),
+      state.ready && h(page.view, { key: `${page.name} ${state.brand} ${page.name === "channels" ? state.query : ""}` }),
     ]),
   ]);
 });

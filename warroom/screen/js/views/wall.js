@@ -13,7 +13,7 @@ import { freshnessChip, standing, standstillBanner } from "../parts/freshness.js
 import { ladder } from "../parts/ladder.js";
 import { earlierName, minutesChart, pacingChart, sentence } from "../parts/promotion_charts.js";
 import { crowd, DIMENSIONS, ranking, spend } from "../parts/sales.js";
-import { changes, timeline } from "../parts/timeline.js";
+import { marks, timeline } from "../parts/timeline.js";
 import { tiles } from "../parts/tiles.js";
 import { toggles } from "../parts/toggles.js";
 
@@ -43,7 +43,7 @@ export const Wall = defineComponent(() => {
         panel(t("panel.spend"), spend(0), { id: "spend", explained: t("tip.roi") }),
       ]),
       h("div", { class: "f turning", ...hold }, [panel(t("panel.ranking", { dimension: t(`dimension.${dimension}`) }), ranking(dimension, 6), { id: "ranking", aside: dots(turn.value % DIMENSIONS.length), explained: t("tip.ranking") })]),
-      panel(t("panel.timeline"), timeline(changes(), 5), { kind: "g", id: "timeline" }),
+      panel(t("panel.timeline"), timeline(marks(), 5), { kind: "g", id: "timeline" }),
     ]);
   };
 });

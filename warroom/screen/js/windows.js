@@ -1,0 +1,20 @@
+// Windows of time as the API takes them: whole minutes.
+
+import { live } from "./live.js";
+
+const MINUTE = 60_000;
+
+/** A promotion's window so far, as parameters of the API; null while it has not begun or nothing is known. */
+export function windowSoFar(promotion) {
+  const now = live.snapshot?.as_of.watermark;
+  if (!promotion || !now) return null;
+  const [from, end] = [Date.parse(promotion.window.from), Date.parse(promotion.window.to)];
+  const to = Math.min(end, now - (now % MINUTE) + MINUTE);
+  return to > from ? { from: new Date(from).toISOString(), to: new Date(to).toISOString() } : null;
+}
+
+/** The promotion's window so far, or where there is none the brand's day so far. */
+export function windowShown(promotion) {
+  const [now, begins] = [live.snapshot?.as_of.watermark, live.snapshot?.today.begins];
+  return windowSoFar(promotion) ?? (now ? { from: new Date(begins).toISOString(), to: new Date(now - (now % MINUTE) + MINUTE).toISOString() } : null);
+}
