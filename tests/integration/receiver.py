@@ -90,7 +90,12 @@ def _handler(receiver: Receiver) -> type[BaseHTTPRequestHandler]:
         protocol_version = "HTTP/1.1"
 
         def do_POST(self) -> None:
-            status = receiver.hear(self.headers, self.rfile.read(int(self.headers["content-length"])))
+            length = int(self.headers["content-length"])
+            body = self.rfile.read(length)
+            if len(body) < length:  # from a client that was killed
+                self.close_connection = True
+                return
+            status = receiver.hear(self.headers, body)
             if status <= 0:
                 self.close_connection = True
                 self.connection.shutdown(socket.SHUT_RDWR)

@@ -3,19 +3,24 @@ at least once under one id, those that cannot be told among the dead letters, no
 
 from __future__ import annotations
 
+import asyncio
 import json
+import random
 import subprocess
 import sys
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
+from schemas.subscriber import decode_transition
+from sinks.subscription.webhook import Answer, Caller, Fate
 from tests.integration.receiver import Receiver
-from tests.integration.transition_log import Log
+from tests.integration.transition_log import TEMPLATE, Log
 from tests.servers import wait_until
 from tests.workers import ROOT, Worker
 
@@ -151,6 +156,27 @@ def first_told(receiver: Receiver) -> dict[str, list[int]]:
 def letters(folder: Path) -> list[dict[str, Any]]:
     path = folder / "crm.dead.jsonl"
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+async def test_requests_that_were_not_answered_leave_their_connections_to_others() -> None:
+    faults, draw = True, random.Random(1)
+    one = decode_transition(msgspec.json.encode(TEMPLATE))
+    turns = asyncio.Semaphore(8)
+    with Receiver(SECRET, lambda told, times: draw.choice([-1, -1, 0, 200, 503]) if faults else 200) as receiver:
+        caller = Caller(f"http://127.0.0.1:{receiver.port}/", SECRET, subscription="crm", timeout=0.2, connections=8)
+
+        async def post() -> Answer:
+            async with turns:
+                return await caller.post(one)
+
+        try:
+            fates = Counter(answer.fate for answer in await asyncio.gather(*(post() for _ in range(150))))
+            assert fates[Fate.FAILED] > fates[Fate.TAKEN] > 0
+            faults = False
+            answers = await asyncio.gather(*(post() for _ in range(50)))
+        finally:
+            await caller.close()
+    assert Counter(answer.fate for answer in answers)[Fate.TAKEN] > 40, answers
 
 
 def test_as_lines_it_tells_what_is_wanted_and_nothing_else(log: Log, start: Start) -> None:

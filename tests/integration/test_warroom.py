@@ -16,6 +16,7 @@ import orjson
 import pytest
 from confluent_kafka import Producer
 
+from schemas.snapshot import Shard, UserLayer, read_snapshot
 from schemas.times import DAY_MS, MINUTE_MS, from_rfc3339, to_rfc3339
 from streams import metrics
 from tests.asgi import Client
@@ -181,6 +182,19 @@ async def test_exports_as_lines_and_as_csv_lead_on(day: Day, client: Client) -> 
     assert "link" not in table.headers
     recorded = (await client.get(f"{API}/audit?limit=2")).json()
     assert [(e["action"], e["target"], e["who"]) for e in recorded] == [("export suppression", BRAND, "local:local")] * 2
+
+
+async def test_every_users_layer_is_there_to_begin_with(day: Day, client: Client) -> None:
+    answer = await client.get(f"{ACME}/layers")
+    assert answer.headers["content-type"] == "application/x-ndjson"
+    records = list(read_snapshot(answer.body.splitlines()))
+    standing = {m.user_id: (m.to, m.seq) for m in day.moves}
+    assert {one.user_id: (one.layer, one.seq) for one in records if isinstance(one, UserLayer) and one.seq} == standing
+    assert sum(isinstance(one, UserLayer) for one in records) == sum(day.headcount.values())
+    versions = [one.version for one in records if isinstance(one, Shard)]
+    assert versions == [meta.version for meta in day.deployment.metas()]
+    recorded = (await client.get(f"{API}/audit?limit=1")).json()
+    assert [(e["action"], e["target"]) for e in recorded] == [("export layers", BRAND)]
 
 
 async def test_what_has_not_changed_is_not_sent_again(client: Client) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from schemas.promotion import Promotion
+from schemas.snapshot import UserLayer
 from schemas.transition import Transition
 from warroom.auth.audit import AuditEntry
 from warroom.auth.roles import Role
@@ -20,7 +21,7 @@ from warroom.notes import Note
 from warroom.pacing_lines import Pacing
 from warroom.progress import Progress
 from warroom.timeline import Timeline
-from warroom.web.routes import about, drill, exports, figures, live, oidc, pacing, promotions, records, report, session, timeline
+from warroom.web.routes import about, drill, exports, figures, layers, live, oidc, pacing, promotions, records, report, session, timeline
 from warroom.what_if import WhatIf
 
 API = "/api/v1"
@@ -176,6 +177,16 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         "Users in a layer",
         exports.Audience,
         produces=_EXPORT,
+    ),
+    _get(
+        "layers",
+        f"{_BRAND}/layers",
+        layers.layers,
+        _O,
+        "exports",
+        "Every user's layer, each shard at one version",
+        UserLayer,
+        produces=(layers.MEDIA_TYPE,),
     ),
     _get(
         "suppression",

@@ -62,6 +62,7 @@ EXPECTED = {
     "history": Role.OPERATOR,
     "audience": Role.OPERATOR,
     "suppression": Role.OPERATOR,
+    "layers": Role.OPERATOR,
     "promotions": Role.VIEWER,
     "promotion": Role.VIEWER,
     "promotion_versions": Role.VIEWER,
