@@ -17,6 +17,8 @@ from typing import Any
 import msgspec
 import pytest
 
+from deploy.cli.common import CommandFailed
+from deploy.cli.subscribing import subscribe
 from schemas.subscriber import decode_transition
 from sinks.subscription.webhook import Answer, Caller, Fate
 from tests.integration.receiver import Receiver
@@ -187,18 +189,22 @@ def test_as_lines_it_tells_what_is_wanted_and_nothing_else(log: Log, start: Star
     assert [(one["id"], one["to"]) for one in told] == [("0:2:1", "R4"), ("0:5:1", "R4")]
 
 
-@pytest.mark.parametrize(
-    ("arguments", "status", "message"),
-    [
-        (["--start", "noon"], 1, "--start: expected beginning, end, or an RFC 3339 time"),
-        (["{own}", "--to", "R4"], 1, "expected either {own} or options that say what is wanted, found both"),
-        (["{own}"], 2, "{own}:1: expected either `webhook` or `stdout: true`, found neither"),
-    ],
-)
-def test_a_mistake_ends_it_at_once(tmp_path: Path, arguments: list[str], status: int, message: str) -> None:
+def test_a_mistake_in_the_file_ends_it_at_once_with_its_line(tmp_path: Path) -> None:
     own = tmp_path / "own.yaml"
     own.write_text("subscription: own\n")
-    command = [sys.executable, "-m", "deploy", "subscribe", *(argument.format(own=own) for argument in arguments)]
+    command = [sys.executable, "-m", "deploy", "subscribe", str(own)]
     ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
-    assert ended.returncode == status
-    assert message.format(own=own) in ended.stderr
+    assert ended.returncode == 2
+    assert f"{own}:1: expected either `webhook` or `stdout: true`, found neither" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"start": "noon"}, "--start: expected beginning, end, or an RFC 3339 time"),
+        ({"file": Path("own.yaml"), "to": ["R4"]}, "expected either own.yaml or options that say what is wanted, found both"),
+    ],
+)
+def test_options_that_make_no_sense_are_refused(given: dict[str, Any], message: str) -> None:
+    with pytest.raises(CommandFailed, match=message):
+        subscribe(**{"file": None, "start": "end", **given})
