@@ -45,9 +45,16 @@ def take(browser: Browser, world: World, folder: Path) -> None:
 
 
 def readme(browser: Browser, world: World) -> None:
-    """The two of the README."""
-    for name, path, size in (("wall", "/wall", SIZES["wall"]), ("laptop", "/", SIZES["laptop"])):
+    """The two of the README, with something on the timeline."""
+    promotion = f"/api/v1/promotions/{PROMOTION}"
+    change = {"edits": ["R4/conversion_rate=x1.05"], "because": "直播间加场", "effective_from": "2025-11-10T16:20:00.000Z"}
+    for name, path, size in (("wall", "/wall", (1536, 864)), ("laptop", "/", SIZES["laptop"])):
         page = signed_in(browser, world, size)
+        if name == "wall":
+            asks = page.context.request
+            asks.patch(promotion, data=change, headers={"Origin": world.url, "If-Match": '"1"'})
+            note = {"text": "0 点爆发：支付正常", "at": "2025-11-10T16:02:00.000Z"}
+            asks.post(f"/api/v1/brands/{BRAND}/notes", data=note, headers={"Origin": world.url})
         page.goto(f"{path}?brand={BRAND}&promotion={PROMOTION}&language=zh")
         drawn(page)
         page.screenshot(path=ROOT / "docs" / f"{name}.png")

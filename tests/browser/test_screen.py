@@ -22,7 +22,7 @@ from tests.servers import wait_until
 from warroom import wording
 from warroom.targets import cells
 
-CELL = "tmall/R4"
+CELL = "R4"
 Open = Callable[..., Page]
 
 
@@ -285,7 +285,7 @@ def test_of_two_operators_the_second_sees_both_versions_and_loses_nothing(open_p
     for page, value in ((first, "6000"), (second, "7000")):
         settled(page)
         begin_adjusting(page, value)
-    second.locator("[data-edit='tmall/R5/conversion_rate']").fill("51.5")
+    second.locator("[data-edit='R5/conversion_rate']").fill("51.5")
     first.get_by_role("button", name="保存").click()
     expect(first.locator("[data-panel=adjust]")).to_have_count(0)
     expect(second.get_by_role("status")).to_contain_text("olga")
@@ -300,7 +300,7 @@ def test_of_two_operators_the_second_sees_both_versions_and_loses_nothing(open_p
     expect(second.locator("[data-panel=adjust]")).to_have_count(0)
     last = on_topic(world)[-1]
     rows = {cell.path: factors for cell, factors in cells(last.target).items()}
-    assert (last.changed_by, rows[CELL].headcount, rows["tmall/R5"].conversion_rate) == ("omar", 7_000, 0.515)
+    assert (last.changed_by, rows[CELL].headcount, rows["R5"].conversion_rate) == ("omar", 7_000, 0.515)
     seen.forgive("412")
 
 

@@ -44,7 +44,6 @@ PEOPLE = {"vera": Role.VIEWER, "olga": Role.OPERATOR, "omar": Role.OPERATOR, "ad
 EARLIER, PROMOTION = "618-2025", "d11-2025"
 NOW = "2025-11-10T16:45:00.000Z"
 """A quarter to one in Shanghai."""
-Place = tuple[str, str]
 _PREFIX = "screen."
 _DATABASE = "screen"
 
@@ -159,7 +158,7 @@ def _spend(deployment: Deployment, day: SimulatorConfig) -> None:
 
 
 def _promotions(deployment: Deployment, store: ClickHouse, ladder: Ladder) -> int:
-    """The earlier promotion, and this one: its targets a tenth above what the channels did so far, its plan the earlier one's curve."""
+    """The earlier promotion, and this one: its targets a tenth above what the layers did so far, its plan the earlier one's curve."""
     sales = Sales(store)
     with desk_of(deployment.settings) as desk:
         board = Board(desk, sales, ladder, lambda: from_rfc3339(NOW))
@@ -185,22 +184,19 @@ def _definition(name: str, title: str, begin: str, peak: str, end: str, target: 
 
 
 def _target(sales: Sales, due: float) -> Target:
-    """A leaf a channel, from what it has sold so far; the conversion rate is that of the whole window."""
+    """From what each layer has done so far, a tenth more: what the day is short of is orders a head."""
     begin, end = from_rfc3339("2025-11-10T12:00:00.000Z"), from_rfc3339(NOW)
-    heads, orders, gmv = Counter[Place](), Counter[Place](), Counter[Place]()
+    heads, orders, gmv = Counter[str](), Counter[str](), Counter[str]()
     for one in sales.heads(BRAND, begin, end):
-        heads[one.channel, one.layer] += one.users
+        heads[one.layer] += one.users
     for row in sales.by_cell(BRAND, begin, end):
-        orders[row.channel, row.layer] += row.orders
-        gmv[row.channel, row.layer] += row.gmv
-    parts: dict[str, list[LayerTarget]] = {}
-    for place, placed in sorted(orders.items()):
-        channel, layer = place
-        if channel and placed:
+        orders[row.layer] += row.orders
+        gmv[row.layer] += row.gmv
+    rows = []
+    for layer, placed in sorted(orders.items()):
+        if placed:
             wanted = 1.1 * placed / due
-            users = max(heads[place], round(2 * wanted))  # who bought need not have stood there by this channel
-            found = LayerTarget(layer=layer, headcount=users, conversion_rate=round(wanted / users, 6), order_value=gmv[place] // placed)
-            parts.setdefault(channel, []).append(found)
-    owners = ("li", "wang", "zhao", "sun")
-    leaves = [Target(owner=owners[i % 4], channel=name, layers=tuple(rows)) for i, (name, rows) in enumerate(sorted(parts.items()))]
-    return Target(owner="chen", parts=tuple(leaves))
+            users = max(heads[layer], round(2 * wanted))  # nobody converts at more than one order in two
+            rate = round(wanted / users, 6)
+            rows.append(LayerTarget(layer=layer, headcount=users, conversion_rate=rate, order_value=gmv[layer] // placed))
+    return Target(owner="li", layers=tuple(rows))

@@ -17,7 +17,7 @@ export function sankeyOption(flows, { name, place, count }) {
       ...base,
       tooltip: { ...base.tooltip, trigger: "item", formatter: (one) => (one.dataType === "edge" ? `${one.data.told}  ${count(one.data.value)}` : `${one.name.slice(one.name.indexOf(":") + 1)}  ${count(one.value)}`) },
       series: [{
-        type: "sankey", left: 0, right: 0, top: unit * 0.4, bottom: unit * 0.4, nodeWidth: unit * 0.9, nodeGap: unit * 0.7, layoutIterations: 0, draggable: false,
+        type: "sankey", left: 0, right: 0, top: unit * 0.4, bottom: unit * 0.9, nodeWidth: unit * 0.9, nodeGap: base.text.fontSize * 0.8, layoutIterations: 0, draggable: false,
         emphasis: { focus: "adjacency" }, label: { color: c.text, fontSize: base.text.fontSize, textBorderColor: c.panel, textBorderWidth: unit * 0.22 },
         data: [...layers("from_layer").map(node("from")), ...layers("to_layer").map(node("to"))],
         links: told.map((flow) => ({

@@ -6,7 +6,7 @@ export default {
   "head.brand": "品牌", "head.promotion": "大促", "head.no_promotion": "没有大促", "head.wall": "大屏模式", "head.pages": "页面", "head.local": "本机", "head.sign_out": "退出",
   "role.viewer": "查看者", "role.operator": "运营", "role.admin": "管理员",
   "toggle.language": "Switch to English", "toggle.light": "切换为浅色", "toggle.dark": "切换为深色", "toggle.up_red": "红涨绿跌", "toggle.up_green": "绿涨红跌", "toggle.desk": "离开大屏",
-  "signin.lead": "5R 人群资产 · 大促作战室", "signin.user": "用户名", "signin.password": "密码", "signin.enter": "登录", "signin.busy": "正在登录…",
+  "signin.lead": "5R 人群资产 · 大促作战室", "signin.user": "用户名", "signin.password": "密码", "signin.enter": "登录", "signin.busy": "正在登录…", "signin.oidc": "单点登录",
   "signin.wrong": "用户名或密码不对。", "signin.wait": "失败次数太多，请 {seconds} 秒后再试。",
   "problem.title": "出错了：", "problem.unreachable": "连不上作战室服务，正在重试。",
   "fresh.live": "数据实时", "fresh.waiting": "等待第一份数据", "fresh.still": "数据静止", "fresh.broken": "连接中断",

@@ -1,14 +1,18 @@
 // The sign-in page.
 
-import { defineComponent, h, nextTick, onMounted, ref } from "../../vue.js";
-import { request } from "../api.js";
+import { defineComponent, h, nextTick, onMounted, ref, shallowRef } from "../../vue.js";
+import { get, request, url } from "../api.js";
 import { t } from "../i18n.js";
 import { toggles } from "../parts/toggles.js";
 import { parameter } from "../store.js";
 
 export const SignIn = defineComponent(() => {
   const [user, password, said, busy, first] = [ref(""), ref(""), ref(""), ref(false), ref(null)];
-  onMounted(() => nextTick(() => first.value?.focus()));
+  const ways = shallowRef({ password: true, oidc: null, label: null });
+  onMounted(async () => {
+    ways.value = await get("/session/ways").catch(() => ways.value);
+    nextTick(() => first.value?.focus());
+  });
 
   async function enter(event) {
     event.preventDefault();
@@ -32,10 +36,11 @@ export const SignIn = defineComponent(() => {
     h("form", { class: "card", onSubmit: enter }, [
       h("h1", {}, [h("img", { src: new URL("../../icon.svg", import.meta.url).pathname, alt: "", width: 40, height: 40 }), "rflow"]),
       h("p", { class: "lead" }, t("signin.lead")),
-      field("user", user, { autocomplete: "username", ref: first, maxlength: 64 }),
-      field("password", password, { type: "password", autocomplete: "current-password", maxlength: 1024 }),
+      ways.value.password && field("user", user, { autocomplete: "username", ref: first, maxlength: 64 }),
+      ways.value.password && field("password", password, { type: "password", autocomplete: "current-password", maxlength: 1024 }),
       said.value && h("p", { class: "trouble", role: "alert" }, said.value),
-      h("button", { class: "primary", type: "submit", disabled: busy.value }, t(busy.value ? "signin.busy" : "signin.enter")),
+      ways.value.password && h("button", { class: "primary", type: "submit", disabled: busy.value }, t(busy.value ? "signin.busy" : "signin.enter")),
+      ways.value.oidc && h("a", { class: "provider", href: url(ways.value.oidc, { back: within(parameter("next")) }) }, ways.value.label ?? t("signin.oidc")),
     ]),
     toggles(),
   ]);
