@@ -14,7 +14,7 @@ help: ## this list
 
 install: .venv/installed ## the rflow command in .venv, with pip alone
 
-demo: install ## a year of real shopping through the whole system on this machine: two minutes
+demo: install ## a year of real shopping through the whole system in two minutes, then a promotion's evening in the war room
 	$(BIN)/rflow demo
 
 # Much of the suite waits for servers and sessions: two at a time, each with servers of its own.

@@ -2,7 +2,7 @@
 
     python -m bench.viewers --url http://127.0.0.1:8600 --metrics http://127.0.0.1:PORT/metrics --brand acme --viewers 200
 
-Against a running `rflow up --warroom` (its war room's metrics are at the port its log names) while touchpoints flow. The exit status
+Against a running `rflow up` (its war room's metrics are at the port its log names) while touchpoints flow. The exit status
 is 0 only if p95 is below 2 s and the queries a second do not grow with the viewers.
 """
 

@@ -35,13 +35,15 @@ def stack_config(data: Path, settings: Settings, broker: Broker, workers: int, *
 
 def settings_on(endpoints: Endpoints, base: Settings, **given: Any) -> Settings:
     """`base` with the addresses of a stack."""
-    addresses = {
+    addresses: dict[str, Any] = {
         "partitions": endpoints.partitions,
         "kafka_bootstrap": endpoints.brokers,
         "redis_url": endpoints.redis_url,
         "clickhouse_url": endpoints.clickhouse_url,
         "topic_ids": base.topic_ids and endpoints.broker != "mock",
     }
+    if endpoints.event_clock:
+        addresses["clock"] = "event"
     return load_settings(**{**base.model_dump(exclude_unset=True), **addresses, **given})
 
 

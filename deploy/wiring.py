@@ -23,12 +23,13 @@ from streams.stage import StepConfig
 from streams.worker import WorkerConfig
 from warroom.auth.oidc import OidcConfig, is_safe
 from warroom.auth.roles import Role
+from warroom.event_clock import EventClock
 from warroom.layer_snapshot import SnapshotConfig
 from warroom.live.live import LiveConfig
 from warroom.promotions.book import connected
 from warroom.promotions.desk import Desk
 from warroom.promotions.topic import PromotionTopic
-from warroom.states import RedisConfig
+from warroom.states import RedisConfig, States
 from warroom.web.room import RoomConfig
 
 
@@ -125,7 +126,11 @@ def subscription_source(settings: Settings) -> Source:
 def desk_of(settings: Settings) -> Iterator[Desk]:
     """The promotions' desk of this process."""
     topic = PromotionTopic(settings.kafka_client(), settings.topic_prefix, settings.partitions)
-    with connected(redis_of(settings)) as book, closing(Desk(book, topic, ladder_of(settings), wall_clock)) as desk:
+    with (
+        connected(redis_of(settings)) as book,
+        closing(EventClock(States(redis_of(settings)), settings.partitions, wall_clock)) as events,
+        closing(Desk(book, topic, ladder_of(settings), wall_clock, events if settings.clock == "event" else None)) as desk,
+    ):
         yield desk
 
 
@@ -165,6 +170,7 @@ def room_config(settings: Settings) -> RoomConfig:
         oidc=oidc,
         audit=Path(settings.warroom_audit).expanduser().resolve() if settings.warroom_audit else beside,
         loopback=loopback,
+        event_clock=settings.clock == "event",
         rate=settings.warroom_rate,
         burst=10 * settings.warroom_rate,
         streams=settings.warroom_streams,

@@ -61,7 +61,7 @@ async def send(
         due = _AT_ONCE if policy.rate is None else int((now - began) * policy.rate) - sent.events
         batch = list(islice(source, max(0, min(due, _AT_ONCE))))
         for line in batch:
-            await _send(line, log, partitions, sent)
+            await send_line(line, log, partitions, sent)
         log.poll()
         if policy.tick_seconds is not None and now - ticked >= policy.tick_seconds:
             ticked = now
@@ -86,6 +86,17 @@ async def send_spend(lines: Iterable[bytes], log: KafkaLog, topic: str, partitio
     return count
 
 
+def time_of(line: bytes) -> int | None:
+    """When it occurred, epoch milliseconds; None for a line without a readable time."""
+    found = _TIME.search(line)
+    if found is None:
+        return None
+    try:
+        return int(found[1]) if found[1] else from_rfc3339(found[2].decode())
+    except (ValueError, OverflowError):
+        return None
+
+
 class Restamp:
     """Moves lines into the present: the latest time seen becomes `now()` (epoch milliseconds), what is late stays as late as it
     was. A retry is then told with another time than at first, but under the same event id."""
@@ -96,24 +107,22 @@ class Restamp:
 
     def __call__(self, line: bytes) -> bytes:
         """The line with its time moved; a line without a readable time as it is."""
-        found = _TIME.search(line)
-        if found is None:
-            return line
-        try:
-            at = int(found[1]) if found[1] else from_rfc3339(found[2].decode())
-        except (ValueError, OverflowError):
+        found, at = _TIME.search(line), time_of(line)
+        if found is None or at is None:
             return line
         self._latest = max(self._latest, at)
         moved = self._now() - (self._latest - at)
         return b'%b"occurred_at":%d%b' % (line[: found.start()], moved, line[found.end() :])
 
 
-async def _send(line: bytes, log: KafkaLog, partitions: int, sent: Sent) -> None:
+async def send_line(line: bytes, log: KafkaLog, partitions: int, sent: Sent | None = None) -> None:
+    """Hands one line over, unchecked, to the topic and partition where it belongs; `sent` counts it. Raises DeliveryFailed."""
     kind, key, _, _ = route(line)
     await log.send(kind, partition(line, key, partitions), key, line)
-    sent.events += 1
-    sent.bytes += len(line)
-    sent.topics[log.topic(kind)] += 1
+    if sent is not None:
+        sent.events += 1
+        sent.bytes += len(line)
+        sent.topics[log.topic(kind)] += 1
 
 
 def _spend_id(line: bytes) -> str:

@@ -81,12 +81,16 @@ class Sales(Reader):
 
         Who comes back counts again. Without `by_store` those who entered since have no store.
         """
-        entered = sales_queries.HEADS_ENTERED_BY_STORE if by_store else sales_queries.HEADS_ENTERED
         sums: dict[tuple[str, str, str], int] = {}
-        for one in (*self.heads_at(brand, start), *self._structs(Heads, entered, bound_period(brand, start, end))):
+        for one in (*self.heads_at(brand, start), *self.heads_entered(brand, start, end, by_store=by_store)):
             place = (one.layer, one.channel, one.store_id)
             sums[place] = sums.get(place, 0) + one.users
         return [Heads(layer=place[0], channel=place[1], store_id=place[2], users=users) for place, users in sorted(sums.items())]
+
+    def heads_entered(self, brand: str, start: int, end: int, *, by_store: bool) -> list[Heads]:
+        """Every entry into a layer from `start` to before `end`."""
+        text = sales_queries.HEADS_ENTERED_BY_STORE if by_store else sales_queries.HEADS_ENTERED
+        return self._structs(Heads, text, bound_period(brand, start, end))
 
     def as_of(self) -> int:
         """Up to when what was sold is stored, on every shard that has told anything; 0 while none has."""

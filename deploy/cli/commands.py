@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from deploy.cli import alerts, dlq, figures, operate, promotion, report, sourcing, stacks, subscribing, warroom
+from deploy.cli import alerts, demo, dlq, figures, operate, promotion, report, sourcing, stacks, subscribing, warroom
 from deploy.cli.common import COMPLETION_HELP
 
 app = typer.Typer(
@@ -20,7 +20,7 @@ app = typer.Typer(
 
 TRY, RUN, LOOK = "Try it", "Run it", "Look at it"
 
-app.command(rich_help_panel=TRY)(stacks.demo)
+app.command(rich_help_panel=TRY)(demo.demo)
 app.command(rich_help_panel=TRY)(stacks.replay)
 app.command(rich_help_panel=TRY)(sourcing.simulate)
 app.command(rich_help_panel=RUN)(stacks.up)

@@ -1,4 +1,4 @@
-"""demo, replay, up: commands that bring a whole stack up on this machine."""
+"""replay, up: commands that bring a whole stack up on this machine."""
 
 from __future__ import annotations
 
@@ -12,56 +12,21 @@ from typing import Annotated
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
 from deploy.cli.common import CommandFailed, Json, err, out, print_json
-from deploy.cli.figures import star_tables
 from deploy.cli.outcome import print_outcome
 from deploy.replay import Outcome, ReplayPlan, Watcher, run_replay
 from deploy.running import Broker, settings_on, stack_config, start_processes
 from deploy.settings import Settings, load_settings
 from deploy.stack.keeper import StackEvent
-from deploy.stack.ports import free_port
+from deploy.stack.ports import free_port, is_free
 from deploy.stack.supervisor import Stack
-from schemas.times import DAY_MS
 from sources.opening import open_source
 from sources.source import Source
 
 BrokerOption = Annotated[str, typer.Option("--broker", help="mock: in memory, for trying out. kafka: Apache Kafka on Java.")]
 Workers = Annotated[int, typer.Option("--workers", min=1, max=64, help="How many worker processes.")]
 KeptData = Annotated[Path | None, typer.Option("--data", help="Keep state, logs and process ids in this folder.")]
-
-
-_QUARTER = 91 * DAY_MS
-
-
-def demo(workers: Workers = 1, data: KeptData = None) -> None:
-    """Replay a year of 2,469 households' shopping through a stack on this machine and print its last quarter's STAR tables.
-
-    Everything is real but small: Kafka's protocol in memory, a Valkey server, ClickHouse's engine, one worker, one sink.
-    """
-    tables: list[Table] = []
-    source = open_source("complete-journey")
-    brand, currency = next(iter(source.currencies.items()))
-
-    def collect(settings: Settings, outcome: Outcome) -> None:
-        if outcome.last is not None:
-            end = outcome.last + 1
-            tables.extend(star_tables(settings, brand, end - _QUARTER, end, zone="UTC", currency=currency))
-
-    outcome = _replay(source, "mock", workers, data, None, collect)
-    for made in tables:
-        out.print(made)
-    print_outcome(source, outcome)
-    out.print()
-    out.print("[bold]Next[/]")
-    for command, what in (
-        ("rflow up --data rflow-data", "a stack for your own events, left running"),
-        ("rflow simulate day.jsonl", "a promotion day as a file, one touchpoint a line"),
-        ("rflow replay day.jsonl", "the same checks on it, or on a file of yours"),
-    ):
-        out.print(f"  {command:<28}{what}", highlight=False, soft_wrap=True)
-    _exit(outcome)
 
 
 def replay(
@@ -81,20 +46,21 @@ def replay(
     if file is None and source == "online-retail":
         raise CommandFailed("online-retail needs its file: rflow replay online-retail FILE.csv[.gz|.xz]")
     opened = open_source(source, file)
-    outcome = _replay(opened, broker, workers, data, brand)
+    outcome = replayed(opened, broker, workers, data, brand)
     if as_json:
         print_json(outcome.figures)
     else:
         print_outcome(opened, outcome)
-    _exit(outcome)
+    exit_with(outcome)
 
 
-def _exit(outcome: Outcome) -> None:
+def exit_with(outcome: Outcome) -> None:
+    """Exit status 1 unless all checks hold."""
     if not all(outcome.figures["checks"].values()):
         raise typer.Exit(1)
 
 
-def _replay(
+def replayed(
     source: Source,
     broker: str,
     workers: int,
@@ -102,6 +68,7 @@ def _replay(
     brand: str | None,
     before_stop: Callable[[Settings, Outcome], None] = lambda *_: None,
 ) -> Outcome:
+    """A source through a stack of its own, with its progress on the terminal."""
     plan_broker = _broker(broker)
     base = load_settings()
     with ExitStack() as exits:
@@ -151,7 +118,9 @@ def up(
     broker: BrokerOption = "mock",
     workers: Workers = 1,
     fresh: Annotated[bool, typer.Option("--fresh", help="Discard what an earlier run with the in-memory broker left.")] = False,
-    warroom: Annotated[bool, typer.Option("--warroom", help="With the war room's API, at RFLOW_WARROOM_HOST and _PORT.")] = False,
+    warroom: Annotated[
+        bool, typer.Option("--warroom/--no-warroom", help="With the war room, at RFLOW_WARROOM_HOST and _PORT (127.0.0.1:8600).")
+    ] = True,
 ) -> None:
     """Start a stack for your own events and leave it running until Ctrl-C.
 
@@ -160,6 +129,16 @@ def up(
     status = asyncio.run(_up(data, _broker(broker), workers, fresh, warroom, load_settings()))
     if status not in (None, signal.SIGINT, signal.SIGTERM):
         raise typer.Exit(1)
+
+
+def warroom_port(settings: Settings) -> int:
+    """Where the war room is served: at the port that is set, unless somebody else has it; then at a free one, which is told."""
+    if settings.warroom_port and is_free(settings.warroom_port):
+        return settings.warroom_port
+    chosen = free_port()
+    if settings.warroom_port:
+        err.print(f"[yellow]port {settings.warroom_port} is taken: the war room is at {chosen}[/]", highlight=False)
+    return chosen
 
 
 async def _up(data: Path, broker: Broker, workers: int, fresh: bool, warroom: bool, base: Settings) -> int | None:
@@ -174,16 +153,15 @@ async def _up(data: Path, broker: Broker, workers: int, fresh: bool, warroom: bo
     config = stack_config(data, base, broker, workers, discard_state=fresh)
     async with Stack(config, on_event) as stack:
         assert stack.endpoints is not None
-        settings = settings_on(stack.endpoints, base)
-        if warroom and not settings.warroom_port:
-            settings = settings_on(stack.endpoints, base, warroom_port=free_port())
+        settings = settings_on(stack.endpoints, base, **({"warroom_port": warroom_port(base)} if warroom else {}))
         await start_processes(stack, settings, workers, warroom=warroom)
         out.print()
         out.print(f"Kafka       {settings.kafka_bootstrap}", highlight=False)
         out.print(f"Redis       {stack.redis_url}", highlight=False)
         out.print(f"ClickHouse  {stack.clickhouse_url}  (database {settings.clickhouse_database})", highlight=False)
         if warroom:
-            out.print(f"War room    http://{settings.warroom_host}:{settings.warroom_port}/api/v1/docs", highlight=False)
+            address = f"http://{settings.warroom_host}:{settings.warroom_port}"
+            out.print(f"War room    {address}  (wall: {address}/wall, API: {address}/api/v1/docs)", highlight=False, soft_wrap=True)
         out.print(f"Data        {data}  (logs in log/, process ids in run/)", highlight=False)
         if broker == "mock":
             out.print("[dim]The broker keeps its topics in memory: for trying out. --broker kafka keeps them.[/]")

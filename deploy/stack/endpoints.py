@@ -15,6 +15,7 @@ class Endpoints:
     """Addresses, None for a server the stack does not have.
 
     `broker` is what kind of broker it is (`mock`, `kafka` or `external`), `retain_bytes` how much of each partition a mock keeps.
+    `event_clock`: time is that of the events, as in a simulation.
     """
 
     pid: int
@@ -24,6 +25,7 @@ class Endpoints:
     redis_url: str | None
     clickhouse_url: str | None
     retain_bytes: int | None = None
+    event_clock: bool = False
 
 
 def write_endpoints(data: Path, endpoints: Endpoints) -> None:

@@ -32,6 +32,8 @@ class StackConfig:
     The in-memory broker starts with empty topics, so the state of an earlier run would be ahead of its log: such a folder is
     refused, unless `discard_state` says that Redis and ClickHouse start over, too.
 
+    `event_clock` tells other commands of the folder that its time is that of its events.
+
     `crash_limit` deaths of one process within `crash_window` seconds end the run; those asked for by `Stack.kill` do not count.
     """
 
@@ -49,6 +51,7 @@ class StackConfig:
     clickhouse_url: str | None = None
     kafka_cache: Path | None = None
     discard_state: bool = False
+    event_clock: bool = False
     crash_limit: int = 5
     crash_window: float = 60.0
 

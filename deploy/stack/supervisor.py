@@ -169,6 +169,7 @@ class Stack:
             redis_url=address.get("redis", self.config.redis_url),
             clickhouse_url=address.get("clickhouse", self.config.clickhouse_url),
             retain_bytes=read_ready(self.data).retain_bytes if ours and self.config.broker == "mock" else None,
+            event_clock=self.config.event_clock,
         )
         write_endpoints(self.data, self.endpoints)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from msgspec import Struct
@@ -48,20 +48,31 @@ class LiveReader(Reader):
 
     def figures(self, brand: str, watermark: int, day: int, usual: list[Row] | None) -> Figures:
         """A brand's figures at `watermark`; `day` is when its day began. `usual` is kept if given, for it hardly changes."""
+        ask = self.questions(brand, watermark, day)
+        return Figures(
+            end=end_of(watermark),
+            flows=ask["flows"](),
+            usual=ask["usual"]() if usual is None else usual,
+            minutes=ask["minutes"](),
+            rankings=ask["rankings"](),
+            today=ask["today"](),
+        )
+
+    def questions(self, brand: str, watermark: int, day: int) -> dict[str, Callable[[], list[Row]]]:
+        """The queries that `figures` is made of, by name."""
         end = end_of(watermark)
         bound = {"brand": brand, "end": datetime64(end)}
         short, middle, long = (datetime64(end - minutes * MINUTE_MS) for minutes in WINDOWS)
         hour = end - WINDOWS[-1] * MINUTE_MS
-        if usual is None:
-            usual = self._dicts(queries.USUAL, {"brand": brand, "start": datetime64(hour - DAY_MS), "end": datetime64(hour)})
-        return Figures(
-            end=end,
-            flows=self._dicts(queries.FLOWS, {**bound, "short": short, "middle": middle, "long": long}),
-            usual=usual,
-            minutes=self._dicts(queries.MINUTES, {**bound, "start": datetime64(end - SERIES_MINUTES * MINUTE_MS)}),
-            rankings=self._dicts(queries.RANKINGS, {**bound, "start": long, "most": _MOST_RANKED}),
-            today=self._dicts(queries.TODAY, {**bound, "start": datetime64(day)}),
-        )
+        yesterday = {"brand": brand, "start": datetime64(hour - DAY_MS), "end": datetime64(hour)}
+        series = {**bound, "start": datetime64(end - SERIES_MINUTES * MINUTE_MS)}
+        return {
+            "flows": lambda: self._dicts(queries.FLOWS, {**bound, "short": short, "middle": middle, "long": long}),
+            "usual": lambda: self._dicts(queries.USUAL, yesterday),
+            "minutes": lambda: self._dicts(queries.MINUTES, series),
+            "rankings": lambda: self._dicts(queries.RANKINGS, {**bound, "start": long, "most": _MOST_RANKED}),
+            "today": lambda: self._dicts(queries.TODAY, {**bound, "start": datetime64(day)}),
+        }
 
     def _dicts(self, text: str, parameters: Mapping[str, Any]) -> list[Row]:
         self.asked += 1

@@ -41,13 +41,20 @@ class Saved(Struct, frozen=True, kw_only=True):
 
 
 class Desk:
-    """The desk of one deployment. `clock` gives epoch milliseconds. May be used from several threads. Every method raises DeskAway."""
+    """The desk of one deployment. May be used from several threads. Every method raises DeskAway.
 
-    def __init__(self, book: Book, topic: PromotionTopic, ladder: Ladder, clock: Callable[[], int]) -> None:
+    `clock` gives epoch milliseconds: when a change is made. `event_clock` tells which minute is next for the figures; by default the same.
+    """
+
+    def __init__(
+        self, book: Book, topic: PromotionTopic, ladder: Ladder, clock: Callable[[], int], event_clock: Callable[[], int] | None = None
+    ) -> None:
         self._book = book
         self._topic = topic
         self._ladder = ladder
         self._clock = clock
+        self.event_now = event_clock or clock
+        """which time it is for the figures"""
         self._token = uuid.uuid4().hex
         self._publishing = threading.Lock()
 
@@ -119,7 +126,7 @@ class Desk:
         if if_version is not None and newest.version != if_version:
             raise PromotionConflict(if_version, newest)
         now = self._clock()
-        from_minute = self._minute(effective_from, newest, now)
+        from_minute = self._minute(effective_from, newest, self.event_now())
         made = make(newest)
         told = {"version": newest.version + 1, "changed_by": by, "changed_at": to_rfc3339(now), "reason": because}
         made = checked(msgspec.structs.replace(made, effective_from=to_rfc3339(from_minute), **told), self._ladder)

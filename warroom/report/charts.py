@@ -60,11 +60,15 @@ def column_chart(
             if one > 0
         ]
     every = max(1, -(-many // 8))
-    parts += [
-        tag("text", names[i], x=scale.x(i) + width / 2, y=_HEIGHT - 8, class_="tick", text_anchor="middle")
-        for i in range(0, len(names), every)
-    ]
+    parts += [_name(names[i], scale.x(i) + width / 2) for i in range(0, len(names), every)]
     return _figure(title, parts, [(labels[0], "now"), (labels[1], "then")] if theirs else [(labels[0], "now")])
+
+
+def _name(name: str, x: float) -> Html:
+    """What stands below a column; near the edge it ends there."""
+    edge = _WIDTH - _RIGHT
+    at_edge = x > edge - 40
+    return tag("text", name, x=edge if at_edge else x, y=_HEIGHT - 8, class_="tick", text_anchor="end" if at_edge else "middle")
 
 
 def bar(share: float) -> Html:

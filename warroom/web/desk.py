@@ -12,11 +12,12 @@ from typing import TypeVar
 import structlog
 
 from schemas.ladder import Ladder
+from warroom.event_clock import EventClock
 from warroom.promotions.book import Book
 from warroom.promotions.desk import Desk
 from warroom.promotions.errors import DeskAway, PromotionConflict, PromotionError, PromotionExists, PromotionInvalid, PromotionUnknown
 from warroom.promotions.topic import PromotionTopic
-from warroom.states import RedisConfig
+from warroom.states import RedisConfig, States
 from warroom.web.problems import Problem
 
 T = TypeVar("T")
@@ -40,10 +41,15 @@ class WebDesk:
         partitions: int,
         ladder: Ladder,
         now: Callable[[], int],
+        *,
+        event_clock: bool = False,
     ) -> None:
         bounds = {"socket_timeout": _REDIS_SECONDS, "socket_connect_timeout": _REDIS_SECONDS}
-        self.redis = replace(redis, options={**bounds, **redis.options}).client()
-        self.desk = Desk(Book(self.redis, redis.prefix), PromotionTopic(dict(kafka), topic_prefix, partitions), ladder, now)
+        bounded = replace(redis, options={**bounds, **redis.options})
+        self.redis = bounded.client()
+        self._events = EventClock(States(bounded), partitions, now)
+        topic = PromotionTopic(dict(kafka), topic_prefix, partitions)
+        self.desk = Desk(Book(self.redis, redis.prefix), topic, ladder, now, self._events if event_clock else None)
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="desk")
         self._waiting = 0
         self._stop = threading.Event()
@@ -73,6 +79,7 @@ class WebDesk:
             self._keeper.join()
         self._threads.shutdown(wait=True, cancel_futures=True)
         self.desk.close()
+        self._events.close()
         self.redis.close()
 
     def _keep_published(self) -> None:

@@ -36,6 +36,8 @@ _BRANDS_S = 5.0
 class RoomConfig:
     """How to serve. `accounts` and `oidc` None: whoever reaches the address is at home, so it has to be a loopback one.
 
+    `event_clock`: the figures' time is that of the events, as in a simulation; changes count from the next minute of it.
+
     `rate` and `burst` are requests of one principal, a second and at once; `streams` is how many event streams may be open.
     """
 
@@ -44,6 +46,7 @@ class RoomConfig:
     oidc: OidcConfig | None = None
     audit: Path | None = None
     loopback: bool = True
+    event_clock: bool = False
     rate: float = 20.0
     burst: float = 200.0
     streams: int = 1_000
@@ -68,7 +71,7 @@ class Room:
         self.pool = Pool(live.clickhouse, live.redis)
         self.live = Live(live, ladder, config.now)
         self.follow = Follow(live.kafka, live.topic_prefix, live.partitions)
-        self.desk = WebDesk(live.redis, live.kafka, live.topic_prefix, live.partitions, ladder, config.now)
+        self.desk = WebDesk(live.redis, live.kafka, live.topic_prefix, live.partitions, ladder, config.now, event_clock=config.event_clock)
         self.notes = Notes(self.desk.redis, live.redis.prefix)
         self.board = WebBoard(live.clickhouse, self.desk.desk, self.notes, ladder, config.now)
         self.sessions = Sessions()

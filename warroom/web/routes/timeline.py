@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from schemas.fields import Minute
 from schemas.promotion import Promotion
-from warroom.notes import Note, Notes, Text, TooManyNotes
+from warroom.notes import Note, Text, TooManyNotes
 from warroom.promotions.desk import Desk
 from warroom.timeline import Timeline
 from warroom.timeline import timeline as merged
@@ -51,12 +51,12 @@ async def write_note(call: CallOf, brand: Brand) -> Response:
     at = minute_of(asked.at)
     now = call.room.now()
 
-    def write() -> Note:
-        notes: Notes = call.room.notes
-        return notes.add(brand, now if at is None else at, asked.text, author=call.principal.name, now=now)
+    def write(desk: Desk) -> Note:
+        minute = desk.event_now() if at is None else at
+        return call.room.notes.add(brand, minute, asked.text, author=call.principal.name, now=now)
 
     try:
-        note = await call.room.pool.do(write)
+        note = await call.room.desk.ask(write)
     except TooManyNotes as error:
         raise Problem(409, str(error)) from error
     call.audit("write note", f"{brand} {note.note_id}", detail=note.text[:500])

@@ -1,0 +1,270 @@
+"""How long the screen's queries take over a day of very many transitions and orders.
+
+    python -m bench.screen_queries --transitions 100000000 --orders 20000000 --write-readme
+
+The records are made by ClickHouse itself, straight into its tables; the tables of sums are filled from them through the sink's own inlets
+and columns (`sinks.tables`). Each query is the war room's own, asked three times after a first; the slowest counts. The exit status is 0
+only if every query that a screen repeats stays below a second.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import NamedTuple
+
+from clickhouse_connect.driver.client import Client
+
+from bench.machine import cpu_seconds, describe
+from deploy.stack.servers import StackConfig
+from deploy.stack.supervisor import Stack
+from schemas.ladder_file import load_ladder
+from schemas.times import DAY_MS, MINUTE_MS
+from sinks.client import connect
+from sinks.config import ClickHouse
+from sinks.migrate import migrate
+from sinks.tables import ORDERS, PARTS, TRANSITIONS, Table
+from warroom.compare import Period, compare_periods
+from warroom.drill import Dimension, Drill
+from warroom.figures import By
+from warroom.lists import Behind, Span
+from warroom.live.reader import LiveReader
+from warroom.sales import Sales
+
+BOUND_S = 1.0
+BEGIN, END = "<!-- screen: begin -->", "<!-- screen: end -->"
+_README = Path(__file__).with_name("README.md")
+_BRAND = "acme"
+_MIDNIGHT = 1_794_326_400_000
+"""2026-11-11 00:00 in Shanghai: the day is all stored, its last minute still running."""
+_PARTITIONS = 4
+_CHUNKS = 24
+_TIMES = 3
+_DAY = (_MIDNIGHT, _MIDNIGHT + DAY_MS)
+
+
+class Size(NamedTuple):
+    """How much is made, over how many users."""
+
+    transitions: int
+    orders: int
+    users: int
+
+
+class Timed(NamedTuple):
+    """A query's first and slowest further time, and the least CPU that ClickHouse took for it, seconds; `repeated`: a screen asks it again
+    and again."""
+
+    name: str
+    repeated: bool
+    first: float
+    slowest: float
+    cpu: float
+
+
+_LABELS = """
+    ['tmall', 'jd', 'store', 'mini_program', 'live_room', 'douyin', 'wechat_moments', 'xiaohongshu', 'search_ads', 'wecom', 'email', '']
+        [1 + h % 12] AS channel,
+    concat('d11-', toString(intDiv(h, 12) % 6)) AS campaign_id,
+    if(intDiv(h, 72) % 4 = 0, concat('sh-', toString(intDiv(h, 288) % 40)), '') AS store_id,
+    if(intDiv(h, 72) % 4 = 1, concat('g-', toString(intDiv(h, 288) % 200)), '') AS guide_id"""
+
+_FLOWS = """[('R0', 'R1'), ('R0', 'R1'), ('R0', 'R1'), ('R1', 'R2'), ('R1', 'R2'), ('R2', 'R3'), ('R2', 'R4'), ('R3', 'R4'), ('R4', 'R5'),
+        ('R4', 'R3')]"""
+
+
+def _transitions(size: Size, begin: int, count: int) -> str:
+    """Of every user one after the other, evenly over the day."""
+    return f"""
+INSERT INTO transitions (block, shard, version, `index`, brand, user_id, seq, from_layer, to_layer, direction, kind, occurred_at,
+    effective_at, detected_at, late, ladder, cause_type, channel, campaign_id, store_id, guide_id, first_channel, first_campaign_id,
+    first_touch_at)
+SELECT intDiv(number, 1000000) + 1, number % {_PARTITIONS}, intDiv(number, 2000), number % 2000, '{_BRAND}',
+    concat('u', leftPad(toString(cityHash64(number) % {size.users}), 9, '0')), number + 1, flow.1, flow.2,
+    if(flow.1 < flow.2, 'forward', 'reverse'), if(flow.1 < flow.2, 'advance', 'retract'), at, at, at, false, '5r@1', 'ad_click',
+    channel, campaign_id, store_id, guide_id, channel, campaign_id, at
+FROM
+(
+    SELECT number, cityHash64(number, 1) AS h, {_FLOWS}[1 + cityHash64(number, 2) % 10] AS flow,
+        fromUnixTimestamp64Milli(toInt64({_MIDNIGHT} + intDiv(number * {DAY_MS}, {size.transitions})), 'UTC') AS at, {_LABELS}
+    FROM numbers({begin}, {count})
+)"""
+
+
+def _orders(size: Size, begin: int, count: int) -> str:
+    return f"""
+INSERT INTO orders (block, shard, version, event_id, type, brand, user_id, order_id, occurred_at, amount, refunded, currency, layer_before,
+    first_seen, channel, campaign_id, store_id, guide_id)
+SELECT intDiv(number, 1000000) + 1, number % {_PARTITIONS}, intDiv(number, 2000), toString(number),
+    if(h % 50 = 7, 'refund', 'purchase'), '{_BRAND}', concat('u', leftPad(toString(cityHash64(number) % {size.users}), 9, '0')),
+    concat('o', toString(number)), at, 1000 + h % 40000, if(h % 50 = 7, 1000, 0), 'CNY',
+    ['R1', 'R2', 'R3', 'R4', 'R5'][1 + cityHash64(number, 3) % 5], at - toIntervalHour(h % 60), channel, campaign_id, store_id, guide_id
+FROM
+(
+    SELECT number, cityHash64(number, 4) AS h,
+        fromUnixTimestamp64Milli(toInt64({_MIDNIGHT} + intDiv(number * {DAY_MS}, {size.orders})), 'UTC') AS at, {_LABELS}
+    FROM numbers({begin}, {count})
+)"""
+
+
+def _rest(size: Size) -> Iterator[str]:
+    """What is small, or told per minute: newcomers, touchpoints, spend, how far all is stored."""
+    minute = f"fromUnixTimestamp64Milli(toInt64({_MIDNIGHT} + number * {MINUTE_MS}), 'UTC')"
+    yield f"""INSERT INTO new_users (block, minute, brand, users)
+        SELECT 1, {minute}, '{_BRAND}', intDiv({size.users}, 1440) FROM numbers(1440)"""
+    for part in range(12):
+        yield f"""INSERT INTO touch_inlet (block, minute, brand, type, channel, campaign_id, store_id, layer_before, touchpoints, users)
+            SELECT 1, {minute}, '{_BRAND}', concat('type-', toString(kind)), concat('channel-', toString(c)),
+                concat('d11-', toString(c % 6)), '', concat('R', toString(kind % 6)), 40,
+                arrayMap(i -> bitShiftRight(cityHash64(number, kind, c, i), 11), range(20))
+            FROM numbers({part * 120}, 120) ARRAY JOIN range(13) AS kind ARRAY JOIN range(12) AS c"""
+    yield f"""INSERT INTO spend (block, revision, spend_id, brand, day, begins_at, channel, campaign_id, amount, currency)
+        SELECT 1, 1, toString(number), '{_BRAND}', '2026-11-11', {minute.replace(f"number * {MINUTE_MS}", "0")},
+            concat('channel-', toString(number % 12)), concat('d11-', toString(number % 6)), 100000, 'CNY' FROM numbers(72)"""
+    yield f"""INSERT INTO shards (block, shard, version, watermark)
+        SELECT 1, number, 1000000, fromUnixTimestamp64Milli(toInt64({_DAY[1] - 1}), 'UTC') FROM numbers({_PARTITIONS})"""
+
+
+def fill(client: Client, size: Size) -> float:
+    """Makes everything; returns the seconds it took."""
+    began = time.monotonic()
+    for number in range(_CHUNKS):
+        for make, count in ((_transitions, size.transitions), (_orders, size.orders)):
+            first = number * count // _CHUNKS
+            client.command(make(size, first, (number + 1) * count // _CHUNKS - first))
+        span = (_MIDNIGHT + number * DAY_MS // _CHUNKS, _MIDNIGHT + (number + 1) * DAY_MS // _CHUNKS)
+        for source, part in PARTS:
+            client.command(_copied(source, part, span))
+        print(f"{number + 1} of {_CHUNKS} hours made after {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
+    for statement in _rest(size):
+        client.command(statement)
+    return time.monotonic() - began
+
+
+def _copied(source: Table, part: Table, span: tuple[int, int]) -> str:
+    """A stretch of a table into another that takes some of its columns, as the sink's blocks go."""
+    at = "occurred_at" if source is ORDERS else "effective_at"
+    assert source in (ORDERS, TRANSITIONS)
+    begin, end = (f"fromUnixTimestamp64Milli(toInt64({one}), 'UTC')" for one in span)
+    names = ", ".join(f"`{name}`" for name in part.column_names)
+    kept = f"brand = '{_BRAND}' AND {at} >= {begin} AND {at} < {end}"
+    return f"INSERT INTO {part.inlet} ({names}) SELECT {names} FROM {source.name} WHERE {kept}"
+
+
+def questions(config: ClickHouse) -> Iterator[tuple[str, bool, Callable[[], object]]]:
+    """(name, whether a screen repeats it, the query): what the snapshot, the promotion's lines, the drill-down and the lists ask."""
+    live, sales, drill = LiveReader(config), Sales(config), Drill(config, seconds=600)
+    day = Span(brand=_BRAND, start=_DAY[0], end=_DAY[1])
+    hour = Span(brand=_BRAND, start=_DAY[1] - 3_600_000, end=_DAY[1])
+    for name, ask in live.questions(_BRAND, _DAY[1] - 1, _DAY[0]).items():
+        yield f"snapshot: {name}", True, ask
+    yield "promotion: sales by minute, whole day", True, lambda: sales.by_minute(_BRAND, *_DAY)
+    yield "promotion: sales by cell, whole day", True, lambda: sales.by_cell(_BRAND, *_DAY)
+    yield "promotion: heads entered, whole day", True, lambda: sales.heads_entered(_BRAND, *_DAY, by_store=False)
+    yield "promotion: how far sales are stored", True, sales.as_of
+    yield "flows, last hour", True, lambda: drill.flow_lines(hour)
+    yield "flows, whole day", True, lambda: drill.flow_lines(day)
+    for by in (Dimension.CHANNEL, Dimension.STORE):
+        yield f"what each {by} sold and moved, last hour", True, lambda by=by: drill.label_lines(hour, by, 100)  # type: ignore[misc]
+        yield f"what each {by} sold and moved, whole day", True, lambda by=by: drill.label_lines(day, by, 100)  # type: ignore[misc]
+    yield "a channel by the minute, whole day", True, lambda: drill.label_steps(day, Dimension.CHANNEL, "tmall", 1)
+    yield "the stores of a channel, last hour", True, lambda: drill.label_lines(_narrowed(hour), Dimension.STORE, 100)
+    yield "orders, a page", True, lambda: drill.order_lines(day, 100, Behind())
+    yield "transitions, a page", True, lambda: drill.move_lines(day, "", "", 100, Behind())
+    yield "census", True, lambda: drill.census(_BRAND)
+    yield "the stores of a channel, whole day", False, lambda: drill.label_lines(_narrowed(day), Dimension.STORE, 100)
+    yield "promotion: heads at the beginning, once in five minutes", False, lambda: Sales(config).heads_at(_BRAND, _DAY[0] + DAY_MS // 2)
+    half = Period(begins=_DAY[0] + DAY_MS // 2, ends=_DAY[1])
+    other = Period(begins=_DAY[0], ends=_DAY[0] + DAY_MS // 2)
+    yield "compare two halves of the day: eight STAR queries", False, lambda: compare_periods(drill, _BRAND, half, other, By.ALL)
+
+
+def _narrowed(span: Span) -> Span:
+    return Span(brand=span.brand, start=span.start, end=span.end, channel="tmall")
+
+
+def measure(config: ClickHouse, pid: int) -> list[Timed]:
+    """Every query: once, then three times more."""
+    found = []
+    for name, repeated, ask in questions(config):
+        times, cpus = [], []
+        for _ in range(_TIMES + 1 if repeated else 1):
+            began, used = time.monotonic(), cpu_seconds(pid)
+            ask()
+            times.append(time.monotonic() - began)
+            cpus.append(cpu_seconds(pid) - used)
+        found.append(Timed(name, repeated, times[0], max(times[1:], default=times[0]), min(cpus)))
+        print(f"{times[0]:7.3f} {found[-1].slowest:7.3f} {found[-1].cpu:7.2f}  {name}", file=sys.stderr, flush=True)
+    return found
+
+
+def markdown(size: Size, found: list[Timed], seconds: float, disk: float) -> str:
+    """The table as it stands in the README."""
+    machine = describe()
+    lines = [
+        f"{size.transitions:,} transitions and {size.orders:,} orders of {size.users:,} users within one day, {disk:.1f} GB; made in"
+        f" {seconds / 60:.0f} minutes; the machine's load meanwhile {os.getloadavg()[1]:.1f}. {machine.processor}, {machine.cores}"
+        f" cores, {machine.memory_gib} GiB; ClickHouse's engine as `rflow up` runs it.",
+        "",
+        "| query | first, s | slowest of three, s | CPU, s |",
+        "| --- | --- | --- | --- |",
+        *(f"| {one.name} | {one.first:.3f} | {one.slowest:.3f} | {one.cpu:.2f} |" for one in found if one.repeated),
+        "",
+        "Asked once, on request, and kept:",
+        "",
+        "| query | s | CPU, s |",
+        "| --- | --- | --- |",
+        *(f"| {one.name} | {one.first:.1f} | {one.cpu:.1f} |" for one in found if not one.repeated),
+    ]
+    return "\n".join(lines)
+
+
+def _bytes_in(folder: Path) -> int:
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+
+
+async def run(size: Size) -> tuple[list[Timed], str]:
+    """A new database, filled and asked; nothing is left of it."""
+    with tempfile.TemporaryDirectory(prefix="rflow-screen-") as folder:
+        async with Stack(StackConfig(data=Path(folder), servers=frozenset({"clickhouse"}))) as stack:
+            config = ClickHouse(url=stack.clickhouse_url, database="screen", timeout=3_600)
+
+            def work() -> tuple[list[Timed], float]:
+                migrate(config, load_ladder("5r"), _PARTITIONS)
+                with closing(connect(config, config.database)) as client:
+                    seconds = fill(client, size)
+                return measure(config, stack.pid("clickhouse") or 0), seconds
+
+            found, seconds = await asyncio.to_thread(work)
+            disk = await asyncio.to_thread(_bytes_in, Path(folder)) / 1e9
+    return found, markdown(size, found, seconds, disk)
+
+
+def main() -> None:
+    """Measures, prints, and writes the README's table if asked to."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--transitions", type=int, default=10_000_000)
+    parser.add_argument("--orders", type=int, default=2_000_000)
+    parser.add_argument("--users", type=int, help="default: a fifth of the transitions")
+    parser.add_argument("--write-readme", action="store_true", help="put the table into bench/README.md")
+    options = parser.parse_args()
+    found, text = asyncio.run(run(Size(options.transitions, options.orders, options.users or options.transitions // 5)))
+    print(text)
+    if options.write_readme:
+        before, _, rest = _README.read_text(encoding="utf-8").partition(BEGIN)
+        _README.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{rest.partition(END)[2]}", encoding="utf-8")
+    slow = [one.name for one in found if one.repeated and one.slowest >= BOUND_S]
+    if slow:
+        print(f"above {BOUND_S:g} s: {', '.join(slow)}", file=sys.stderr)
+    sys.exit(1 if slow else 0)
+
+
+if __name__ == "__main__":
+    main()
