@@ -295,7 +295,7 @@ async def produced(settings: Settings, lines: Iterable[bytes]) -> None:
 
 async def test_check_names_the_user_whose_state_was_altered_by_hand(rflow: Callable[..., Command], tmp_path: Path) -> None:
     data = tmp_path / "data"
-    up = rflow("up", "--data", data)
+    up = rflow("up", "--data", data, "--no-warroom")
     settings = running(up, data)
     lines = by_hand()
     await produced(settings, lines)
