@@ -137,6 +137,7 @@ def _accounts(folder: Path) -> Path:
     hashed = hash_password(PASSWORD)
     for name, role in PEOPLE.items():
         made = made.with_user(User(name=name, role=role, password=hashed))
+    made = made.with_user(User(name="nina", role=Role.VIEWER, password=hashed, brands=()))
     file.write(made)
     return file.path
 

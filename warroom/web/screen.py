@@ -8,7 +8,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import mimetypes
-from functools import cached_property
+from functools import cache, cached_property
 from importlib.resources import files
 from importlib.util import find_spec
 from pathlib import Path
@@ -84,9 +84,15 @@ def _borrowed() -> dict[str, bytes]:
     return {name: path.read_bytes() for name, path in wanted.items()}
 
 
+@cache
+def _screen() -> Screen:
+    """Read once a process: they are two megabytes, and belong together."""
+    return Screen()
+
+
 def serve_screen(app: FastAPI) -> None:
     """Add the pages and files. They hold no figures, so nobody is asked who they are: whatever they show comes by the API."""
-    screen = Screen()
+    screen = _screen()
 
     async def page(request: Request) -> Response:
         return screen.shell.response(request, "no-cache")

@@ -1,6 +1,6 @@
 // How the chosen promotion stands: asked once for all parts of a page that show it.
 
-import { computed } from "../vue.js";
+import { computed, watch } from "../vue.js";
 import { segment, url } from "./api.js";
 import { usePoll } from "./poll.js";
 import { promotion, state } from "./store.js";
@@ -14,12 +14,16 @@ export function startDesk() {
   const step = computed(() => pacingStep(promotion.value));
   shared = {
     progress: usePoll(of("progress"), 2),
-    pacing: usePoll(() => (state.promotionId ? of("pacing", { step: step.value })() : ""), 5),
+    pacing: usePoll(() => (state.promotionId ? of("pacing", { step: step.value })() : ""), 10),
     beside: usePoll(of("beside", { step: 1 }), 30),
-    versions: usePoll(of("versions"), 3),
-    timeline: usePoll(() => timelineOf(promotion.value), 3),
+    versions: usePoll(of("versions"), 30),
+    timeline: usePoll(() => timelineOf(promotion.value), 10),
   };
   shared.refresh = () => [shared.progress, shared.pacing, shared.versions, shared.timeline].forEach((one) => one.refresh());
+  // Whoever changes a target: all screens hear of it by the one thing that each asks for often.
+  watch(() => [shared.progress.data?.newest_version, shared.progress.data?.version].join(), () => {
+    [shared.pacing, shared.versions, shared.timeline].forEach((one) => one.refresh());
+  });
   return shared;
 }
 

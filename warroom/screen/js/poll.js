@@ -2,6 +2,7 @@
 
 import { onScopeDispose, shallowReactive, watch } from "../vue.js";
 import { request } from "./api.js";
+import { signIn } from "./store.js";
 
 /** {data, problem, loading} of a path (a function; empty: nothing wanted), asked again every `seconds`; `refresh()` asks now. */
 export function usePoll(path, seconds) {
@@ -13,23 +14,25 @@ export function usePoll(path, seconds) {
   async function refresh() {
     clearTimeout(timer);
     const wanted = path();
-    if (!wanted) return;
+    if (!wanted) return undefined;
     running?.abort();
     const mine = new AbortController();
     running = mine;
     found.loading = true;
     try {
       const answer = await request("GET", wanted, { headers: tag ? { "If-None-Match": tag } : {}, signal: mine.signal });
-      if (mine.signal.aborted) return;
+      if (mine.signal.aborted) return undefined;
       if (answer.status !== 304) found.data = answer.body;
       tag = answer.tag ?? "";
       found.problem = null;
     } catch (error) {
-      if (mine.signal.aborted) return;
+      if (mine.signal.aborted) return undefined;
+      if (error.status === 401) return signIn();
       found.problem = error;
     }
     found.loading = false;
     if (seconds) timer = setTimeout(refresh, seconds * 1000);
+    return undefined;
   }
 
   function leave() {

@@ -54,11 +54,13 @@ export async function enter() {
   }
   const asked = parameter("brand");
   if (asked || state.brands.length) await chooseBrand(state.brands.includes(asked) || !state.brands.length ? asked : state.brands[0]);
+  else setTimeout(enter, 5_000); // the first touchpoints bring the first brand
   state.ready = true;
   return undefined;
 }
 
-function signIn() {
+/** To the sign-in page, and back here afterwards. */
+export function signIn() {
   const back = location.pathname + location.search;
   location.replace(url("/signin", { next: back === "/" ? "" : back }));
 }

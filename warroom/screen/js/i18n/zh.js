@@ -60,7 +60,7 @@ export default {
   "unit.headcount": "人", "unit.conversion_rate": "%",
   "conflict.title": "两个版本", "conflict.said": "{by} 在 {at} 抢先保存了第 {version} 版（{reason}）。你填的都在，请选择：", "conflict.before": "原来", "conflict.mine": "我的", "conflict.theirs": "对方的", "conflict.keep": "在对方版本上继续我的修改", "conflict.drop": "放弃我的修改",
   "what_if.target": "目标", "what_if.projected": "预计收官", "what_if.unknown": "还无法推算",
-  "form.cancel": "返回", "form.because": "原因", "form.because_hint": "为什么改", "form.from": "生效时间（{zone}）", "form.id": "编号", "form.name": "名称", "form.owner": "负责人", "form.begins": "开始", "form.peak": "爆发期开始（可空）", "form.ends": "结束", "form.copy": "复制目标自", "form.scale": "人数倍数", "form.copy_act": "复制",
+  "form.cancel": "返回", "form.because": "原因", "form.because_hint": "为什么改", "form.from": "生效时间（{zone}）", "form.id": "编号", "form.name": "名称", "form.owner": "负责人", "form.begins": "开始", "form.phase": "{phase}开始（可空）", "form.ends": "结束", "form.copy": "复制目标自", "form.scale": "人数倍数", "form.copy_act": "复制",
   "form.plan": "计划曲线", "form.add_row": "加一行", "form.remove_row": "删除第 {row} 行", "plan.even": "均匀", "plan.like": "按以往大促的曲线", "plan.csv": "上传 / 粘贴", "plan.csv_hint": "每行 分钟,累计占比（0 到 1）", "plan.csv_wrong": "计划曲线第 {line} 行：应为 分钟,累计占比",
   "compare.period": "本期", "compare.against": "对比期", "compare.by": "拆分", "compare.dates": "自定时间", "compare.from": "从", "compare.to": "到", "compare.of": "对象", "compare.all": "合计", "compare.none": "这段时间没有数据", "compare.choose": "请选两个时间段。", "compare.said": "{period} 对比 {against}。", "compare.lengths": "两段时间长短不同，合计数原样列出。",
   "by.all": "不拆分", "by.channel": "渠道", "by.campaign": "活动", "by.store": "门店", "by.guide": "导购", "by.layer": "分层",

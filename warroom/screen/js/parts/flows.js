@@ -1,6 +1,7 @@
 // Flows between layers over a window: as a Sankey diagram, as a matrix, and the rates beside their usual.
 
 import { h } from "../../vue.js";
+import { segment, url } from "../api.js";
 import { t } from "../i18n.js";
 import { Chart } from "../charts/chart.js";
 import { sankeyOption } from "../charts/sankey.js";
@@ -16,7 +17,14 @@ export function flowsOf(minutes, whole = null) {
 }
 
 function withDirection(flow) {
-  return { ...flow, direction: layerPlace(flow.to_layer) > layerPlace(flow.from_layer) ? "forward" : "reverse", rate: null, usual_rate: null, against_usual: null };
+  const direction = layerPlace(flow.to_layer) > layerPlace(flow.from_layer) ? "forward" : "reverse";
+  return { direction, rate: null, ...flow, usual: null, usual_rate: null };
+}
+
+/** Where the flows of a longer window are asked for: STAR's Activating, which has rates; of one channel the sums alone. */
+export function wholeFlows(window, channel = "") {
+  const brand = `/brands/${segment(state.brand)}`;
+  return channel ? url(`${brand}/flows`, { ...window, channel }) : url(`${brand}/star/activating`, window);
 }
 
 export function windowText(found) {

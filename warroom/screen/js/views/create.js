@@ -13,7 +13,7 @@ const emptyRow = () => ({ channel: "", store_id: "", owner: "", layer: state.fac
 export const Create = defineComponent({
   emits: ["done"],
   setup(_, { emit }) {
-    const form = reactive({ promotion_id: "", name: "", from: "", peak: "", to: "", owner: state.session?.name ?? "", because: "", plan: "even", like: state.promotions[0]?.promotion_id ?? "", csv: "", source: "", scale: "1.1" });
+    const form = reactive({ promotion_id: "", name: "", from: "", presale: "", peak: "", encore: "", to: "", owner: state.session?.name ?? "", because: "", plan: "even", like: state.promotions[0]?.promotion_id ?? "", csv: "", source: "", scale: "1.1" });
     const rows = reactive([emptyRow()]);
     const [problem, busy] = [shallowRef(null), ref(false)];
 
@@ -49,7 +49,9 @@ export const Create = defineComponent({
         field(t("form.id"), form, "promotion_id", { required: true, maxlength: 128 }), field(t("form.name"), form, "name", { required: true, maxlength: 128 }), field(t("form.owner"), form, "owner", { required: true, maxlength: 128 }),
       ]),
       h("div", { class: "form-row" }, [
-        field(t("form.begins"), form, "from", { type: "datetime-local", required: true }), field(t("form.peak"), form, "peak", { type: "datetime-local" }), field(t("form.ends"), form, "to", { type: "datetime-local", required: true }),
+        field(t("form.begins"), form, "from", { type: "datetime-local", required: true }),
+        ...["presale", "peak", "encore"].map((name) => field(t("form.phase", { phase: t(`phase.${name}`) }), form, name, { type: "datetime-local" })),
+        field(t("form.ends"), form, "to", { type: "datetime-local", required: true }),
       ]),
       state.promotions.length > 0 && h("div", { class: "form-row" }, [
         pick(t("form.copy"), form, "source", [["", "–"], ...state.promotions.map((one) => [one.promotion_id, one.name])]), field(t("form.scale"), form, "scale", { inputmode: "decimal" }), button(t("form.copy_act"), copy, { disabled: !form.source }),
@@ -72,11 +74,19 @@ export const Create = defineComponent({
 /** What the API takes. Throws what cannot be read, as a problem does. */
 function definition(form, rows) {
   const at = (text) => text.replace("T", " ");
-  const phases = form.peak ? [{ phase: "presale", from: at(form.from), to: at(form.peak) }, { phase: "peak", from: at(form.peak), to: at(form.to) }] : [];
+  const phases = phasesOf(form).map((one) => ({ ...one, from: at(one.from), to: at(one.to) }));
   return {
     promotion_id: form.promotion_id.trim(), brand: state.brand, name: form.name.trim(), window: { from: at(form.from), to: at(form.to) }, phases,
     target: treeOf(rows, form.owner.trim()), plan: form.plan === "csv" ? curve(form.csv) : [],
   };
+}
+
+/** The phases that were given a beginning, each until the next; what is before the first of them is the teaser. */
+function phasesOf(form) {
+  const named = ["presale", "peak", "encore"].filter((name) => form[name]).map((name) => ({ phase: name, from: form[name] }));
+  if (!named.length) return [];
+  const all = named[0].from > form.from ? [{ phase: "teaser", from: form.from }, ...named] : named;
+  return all.map((one, i) => ({ ...one, to: all[i + 1]?.from ?? form.to }));
 }
 
 function curve(text) {

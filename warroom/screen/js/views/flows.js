@@ -1,18 +1,17 @@
 // Flows between layers: over the last minutes or the whole promotion, as a diagram and as the full matrix, forward and reverse.
 
 import { computed, defineComponent, h, ref } from "../../vue.js";
-import { segment, url } from "../api.js";
 import { t } from "../i18n.js";
 import { usePoll } from "../poll.js";
 import { parameter, promotion, state } from "../store.js";
 import { choice, panel, trouble } from "../parts/basics.js";
 import { windowSoFar } from "../windows.js";
-import { conversions, flowsOf, matrix, sankey, windowText } from "../parts/flows.js";
+import { conversions, flowsOf, matrix, sankey, wholeFlows, windowText } from "../parts/flows.js";
 
 export const Flows = defineComponent(() => {
   const [minutes, direction, channel] = [ref("60"), ref("both"), ref(parameter("channel"))];
   const wholeWindow = computed(() => (minutes.value === "whole" || channel.value ? windowSoFar(promotion.value) : null));
-  const whole = usePoll(() => (wholeWindow.value ? url(`/brands/${segment(state.brand)}/flows`, { ...wholeWindow.value, channel: channel.value }) : ""), 10);
+  const whole = usePoll(() => (wholeWindow.value ? wholeFlows(wholeWindow.value, channel.value) : ""), 10);
   const windows = () => [["5", t("window.5")], ["15", t("window.15")], ["60", t("window.60")], ...(promotion.value ? [["whole", t("window.whole")]] : [])];
   const directions = () => [["both", t("direction.both")], ["forward", t("direction.forward")], ["reverse", t("direction.reverse")]];
   const controls = () => h("div", { class: "controls" }, [

@@ -3,7 +3,7 @@
 import { defineComponent, h } from "../../vue.js";
 import { t } from "../i18n.js";
 import { go, href, may, signOut, state } from "../store.js";
-import { trouble } from "../parts/basics.js";
+import { empty, panel, trouble } from "../parts/basics.js";
 import { freshnessChip, standing, standstillBanner } from "../parts/freshness.js";
 import { toggles } from "../parts/toggles.js";
 import { Audit } from "./audit.js";
@@ -36,7 +36,8 @@ export const Shell = defineComponent(() => () => {
     h("main", { id: "page", class: `page page-${page.name}`, tabindex: -1 }, [
       h("h1", { class: "unseen" }, t(`page.${page.name}`)),
       state.failed && trouble(state.failed),
-      state.ready && h(page.view, { key: `${page.name} ${state.brand} ${page.name === "channels" ? state.query : ""}` }),
+      state.ready && !state.brand && panel(t("head.brand"), empty(t("empty.brands"))),
+      state.ready && state.brand && h(page.view, { key: `${page.name} ${state.brand} ${page.name === "channels" ? state.query : ""}` }),
     ]),
   ]);
 });

@@ -1,6 +1,6 @@
 // The wall: everything at once, nothing scrolls, to be read from four metres.
 
-import { defineComponent, h, onBeforeUnmount, ref } from "../../vue.js";
+import { computed, defineComponent, h, onBeforeUnmount, ref } from "../../vue.js";
 import { t } from "../i18n.js";
 import { dayTime, duration, time } from "../format.js";
 import { live } from "../live.js";
@@ -8,7 +8,7 @@ import { settings } from "../settings.js";
 import { desk } from "../desk.js";
 import { promotion, state, zone } from "../store.js";
 import { panel } from "../parts/basics.js";
-import { conversionChips, flowsOf, sankey, windowText } from "../parts/flows.js";
+import { conversionChips, flowsOf, sankey, wholeFlows, windowText } from "../parts/flows.js";
 import { freshnessChip, standing, standstillBanner } from "../parts/freshness.js";
 import { ladder } from "../parts/ladder.js";
 import { earlierName, minutesChart, pacingChart, sentence } from "../parts/promotion_charts.js";
@@ -16,19 +16,23 @@ import { crowd, DIMENSIONS, ranking, spend } from "../parts/sales.js";
 import { marks, timeline } from "../parts/timeline.js";
 import { tiles } from "../parts/tiles.js";
 import { toggles } from "../parts/toggles.js";
+import { usePoll } from "../poll.js";
+import { windowSoFar } from "../windows.js";
 
 const TURN_MS = 12_000;
-const WINDOWS = [60, 15, 5];
+const WINDOWS = [60, 15, 5, "whole"];
 
 export const Wall = defineComponent(() => {
   const turn = ref(0);
   let held = false;
+  const window = computed(() => windowSoFar(promotion.value));
+  const whole = usePoll(() => (window.value ? wholeFlows(window.value) : ""), 20);
   const timer = setInterval(() => { if (!held) turn.value += 1; }, TURN_MS);
   onBeforeUnmount(() => clearInterval(timer));
   const hold = { onPointerenter: () => { held = true; }, onPointerleave: () => { held = false; }, onFocusin: () => { held = true; }, onFocusout: () => { held = false; } };
 
   return () => {
-    const found = flowsOf(WINDOWS[turn.value % WINDOWS.length]);
+    const found = flowsOf(WINDOWS[turn.value % WINDOWS.length], whole.data) ?? flowsOf(WINDOWS[0]);
     const dimension = DIMENSIONS[turn.value % DIMENSIONS.length];
     return h("main", { class: ["wall", standing().level] }, [
       head(),
