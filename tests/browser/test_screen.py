@@ -92,6 +92,12 @@ def test_who_signs_in_comes_to_the_page_asked_for(open_page: Open, seen: Seen) -
     assert "/flows" in page.url
     page.get_by_role("button", name="退出").click()
     expect(page.get_by_role("button", name="登录")).to_be_visible()
+    page.get_by_label("用户名").fill("olga")
+    page.get_by_label("密码").fill(PASSWORD)
+    page.get_by_role("button", name="登录").click()
+    settled(page)
+    page.context.clear_cookies()  # as when the session ends
+    expect(page.get_by_role("button", name="登录")).to_be_visible(timeout=10_000)
     seen.forgive("401")
 
 
