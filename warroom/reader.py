@@ -36,15 +36,16 @@ class Reader:
         with told_apart():
             return self._client.query(text, parameters=dict(parameters or {})).result_rows
 
-    def _dicts(self, text: str, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
-        """Rows by the names of their columns."""
+    def _dicts(self, text: str, parameters: Mapping[str, Any], seconds: int | None = None) -> list[dict[str, Any]]:
+        """Rows by the names of their columns. `seconds`: the longest that it may take, in place of what all queries may."""
         with told_apart():
-            result = self._client.query(text, parameters=dict(parameters))
+            settings = None if seconds is None else {"max_execution_time": seconds}
+            result = self._client.query(text, parameters=dict(parameters), settings=settings)
         return [dict(zip(result.column_names, row, strict=True)) for row in result.result_rows]
 
-    def _structs(self, of: type[T], text: str, parameters: Mapping[str, Any]) -> list[T]:
-        """Rows as structs, by the names of their columns."""
-        return [msgspec.convert(row, of, strict=False) for row in self._dicts(text, parameters)]
+    def _structs(self, of: type[T], text: str, parameters: Mapping[str, Any], seconds: int | None = None) -> list[T]:
+        """Rows as structs, by the names of their columns; `seconds` as in `_dicts`."""
+        return [msgspec.convert(row, of, strict=False) for row in self._dicts(text, parameters, seconds)]
 
 
 def bound_period(brand: str, start: int, end: int) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import NamedTuple
 
+import msgspec
 from msgspec import Struct
 
 from sinks.config import ClickHouse
@@ -12,6 +13,8 @@ from warroom import sales_queries
 from warroom.reader import Reader, bound_period
 
 _KEPT_SECONDS = 300.0
+_KEPT_TIMES = 100.0
+_OPENING_SECONDS = 60
 
 
 class MinuteSales(Struct, frozen=True, kw_only=True):
@@ -46,18 +49,24 @@ class Heads(Struct, frozen=True, kw_only=True):
     users: int
 
 
-class _Opening(NamedTuple):
-    read_at: float
+class Opening(NamedTuple):
+    """Who stood where at an instant, kept `until` (of a clock that never runs backwards)."""
+
+    until: float
     heads: list[Heads]
+
+
+Openings = dict[tuple[str, int], Opening]
+"""By brand and instant; may be shared by the readers of several threads."""
 
 
 class Sales(Reader):
     """A reader of one database. Every method raises StoreAway or StoreError (`sinks.errors`). Instants are epoch milliseconds."""
 
-    def __init__(self, config: ClickHouse, *, seconds: int | None = None) -> None:
-        """`seconds`: the longest that a query may take; default: as long as it takes."""
+    def __init__(self, config: ClickHouse, *, seconds: int | None = None, openings: Openings | None = None) -> None:
+        """`seconds`: the longest that a query may take, but for the one that walks through all users; default: as long as it takes."""
         super().__init__(config, **({} if seconds is None else {"max_execution_time": seconds}))
-        self._openings: dict[tuple[str, int], _Opening] = {}
+        self._openings: Openings = {} if openings is None else openings
 
     def by_minute(self, brand: str, start: int, end: int) -> list[MinuteSales]:
         """Sales of the minutes from `start` to before `end` in which something was sold, in order."""
@@ -68,13 +77,25 @@ class Sales(Reader):
         return self._structs(CellSales, sales_queries.BY_CELL, bound_period(brand, start, end))
 
     def heads_at(self, brand: str, at: int) -> list[Heads]:
-        """Who stood where at an instant. Kept for five minutes, since it walks through all users; late events may still move it."""
+        """Who stood where at an instant. Kept for five minutes or a hundred times as long as it took, for it walks through all users; late
+        events may still move it."""
         kept = self._openings.get((brand, at))
-        if kept is None or time.monotonic() - kept.read_at > _KEPT_SECONDS:
-            kept = _Opening(time.monotonic(), self._structs(Heads, sales_queries.HEADS_OPENING, bound_period(brand, at, at)))
-            self._openings = {key: one for key, one in self._openings.items() if kept.read_at - one.read_at <= _KEPT_SECONDS}
-            self._openings[brand, at] = kept
+        if kept is None or kept.until < time.monotonic():
+            began = time.monotonic()
+            heads = self._opening(brand, at)
+            now = time.monotonic()
+            for key in [key for key, one in self._openings.items() if one.until < now]:
+                self._openings.pop(key, None)
+            kept = self._openings[brand, at] = Opening(now + max(_KEPT_SECONDS, _KEPT_TIMES * (now - began)), heads)
         return kept.heads
+
+    def _opening(self, brand: str, at: int) -> list[Heads]:
+        bound = bound_period(brand, at, at)
+        heads = self._structs(Heads, sales_queries.HEADS_OPENING, bound, _OPENING_SECONDS)
+        seen = self._structs(Heads, sales_queries.NEWCOMERS_OPENING, bound)
+        moved = sum(one.users for one in heads)
+        still = [msgspec.structs.replace(one, users=one.users - moved) for one in seen if one.users > moved]
+        return sorted([*heads, *still], key=lambda one: (one.layer, one.channel, one.store_id))
 
     def heads(self, brand: str, start: int, end: int, *, by_store: bool = False) -> list[Heads]:
         """Everybody who stood in a layer at any time from `start` to before `end`: who stood there when it began, and every entry since.

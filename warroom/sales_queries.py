@@ -36,29 +36,38 @@ ORDER BY layer, channel, store_id
 """From sales_minutes."""
 
 HEADS_OPENING = f"""
-SELECT place.1 AS layer, place.2 AS channel, place.3 AS store_id, toInt64(sum(heads)) AS users
+SELECT layer, channel, store_id, toInt64(heads) AS users
 FROM
 (
-    SELECT place, toInt64(count()) AS heads
+    SELECT place, count() AS heads
     FROM
     (
-        SELECT argMax((toString(to_layer), toString(channel), toString(store_id)), seq) AS place
+        SELECT argMax(cityHash64(to_layer, channel, store_id), seq) AS place
         FROM transitions
         WHERE {_BRAND} AND effective_at < {_START}
-        GROUP BY user_id
+        GROUP BY xxh3(user_id)
     )
     GROUP BY place
-    UNION ALL
-    -- who never had a transition stands in the lowest layer, without labels
-    SELECT ({_LOWEST}, '', '') AS place,
-        (SELECT toInt64(sum(users)) FROM new_users WHERE {_BRAND} AND minute < {_START})
-        - (SELECT toInt64(uniqExact(user_id)) FROM transitions WHERE {_BRAND} AND effective_at < {_START}) AS heads
-)
-GROUP BY layer, channel, store_id
-HAVING users > 0
+) AS standing
+INNER JOIN
+(
+    SELECT cityHash64(t.to_layer, t.channel, t.store_id) AS place, any(toString(t.to_layer)) AS layer, any(toString(t.channel)) AS channel,
+        any(toString(t.store_id)) AS store_id
+    FROM transitions AS t
+    WHERE {_BRAND} AND t.effective_at < {_START}
+    GROUP BY place
+) AS named USING (place)
 ORDER BY layer, channel, store_id
 """
-"""From transitions, one group a user: seconds where there are tens of millions."""
+"""From transitions, one group a user: seconds where there are tens of millions. Users and places go by 64-bit hashes, several times as fast
+as by their texts; that two of twenty million users share one happens once in a hundred thousand times."""
+
+NEWCOMERS_OPENING = f"""
+SELECT {_LOWEST} AS layer, '' AS channel, '' AS store_id, toInt64(sum(n.users)) AS users
+FROM new_users AS n
+WHERE {_BRAND} AND minute < {_START}
+"""
+"""From new_users: everybody who had been seen. Who of them never had a transition stands in the lowest layer, without labels."""
 
 _NEWCOMERS = (
     f"SELECT {_LOWEST} AS layer, '' AS channel, '' AS store_id, toInt64(users) AS heads FROM new_users WHERE {_BRAND} AND {_WITHIN}"

@@ -74,9 +74,9 @@ class LiveReader(Reader):
             "today": lambda: self._dicts(queries.TODAY, {**bound, "start": datetime64(day)}),
         }
 
-    def _dicts(self, text: str, parameters: Mapping[str, Any]) -> list[Row]:
+    def _dicts(self, text: str, parameters: Mapping[str, Any], seconds: int | None = None) -> list[Row]:
         self.asked += 1
-        return super()._dicts(text, parameters)
+        return super()._dicts(text, parameters, seconds)
 
 
 def end_of(watermark: int) -> int:

@@ -23,7 +23,7 @@ from warroom.promotions.definition import Definition, first_version
 from warroom.promotions.desk import Desk
 from warroom.promotions.errors import PromotionError
 from warroom.report.facts import Library
-from warroom.sales import Sales
+from warroom.sales import Openings, Sales
 from warroom.web.desk import problem_of
 from warroom.web.problems import Problem
 from warroom.web.shared import Shared
@@ -34,6 +34,7 @@ _THREADS = 2
 _WAITING = 32
 _KEPT_SECONDS = 1.0
 _QUERY_SECONDS = 10
+_LONGEST_SECONDS = 65
 
 
 class Shown(Struct, frozen=True, kw_only=True):
@@ -47,7 +48,8 @@ class WebBoard:
     """A board whose errors are problems, and whose answers are shared. `desk` and `notes` are the process's own."""
 
     def __init__(self, clickhouse: ClickHouse, desk: Desk, notes: Notes, ladder: Ladder, now: Callable[[], int]) -> None:
-        self._clickhouse = replace(clickhouse, timeout=_QUERY_SECONDS + 5)
+        self._clickhouse = replace(clickhouse, timeout=_LONGEST_SECONDS)
+        self._openings: Openings = {}
         self._desk = desk
         self._notes = notes
         self._ladder = ladder
@@ -102,7 +104,7 @@ class WebBoard:
     def _library(self) -> Library:
         library: Library | None = getattr(self._local, "library", None)
         if library is None:
-            sales = Sales(self._clickhouse, seconds=_QUERY_SECONDS)
+            sales = Sales(self._clickhouse, seconds=_QUERY_SECONDS, openings=self._openings)
             library = self._local.library = Library(
                 board=Board(self._desk, sales, self._ladder, self._now),
                 drill=Drill(self._clickhouse, seconds=_QUERY_SECONDS),

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import structlog
 
@@ -26,10 +26,13 @@ from warroom.web.desk import WebDesk
 from warroom.web.follow import Follow
 from warroom.web.pool import Pool
 from warroom.web.problems import Problem
+from warroom.web.shared import Shared
 
 log = structlog.get_logger(__name__)
 
 _BRANDS_S = 5.0
+_SHARED_S = 2.0
+"""For how long figures of a period that many screens ask for are kept."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +77,7 @@ class Room:
         self.desk = WebDesk(live.redis, live.kafka, live.topic_prefix, live.partitions, ladder, config.now, event_clock=config.event_clock)
         self.notes = Notes(self.desk.redis, live.redis.prefix)
         self.board = WebBoard(live.clickhouse, self.desk.desk, self.notes, ladder, config.now)
+        self.shared: Shared[Any] = Shared(_SHARED_S)
         self.sessions = Sessions()
         self.throttle = LoginThrottle()
         self.limits = Buckets(config.rate, config.burst)

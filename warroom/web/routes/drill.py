@@ -34,7 +34,11 @@ async def labels(
     """What each label sold and moved in the period, the best by GMV first; with labels to keep to, of these alone."""
     start, end = whole_minutes(from_, to)
     span = Span(brand=brand, start=start, end=end, channel=channel, campaign_id=campaign_id, store_id=store_id, guide_id=guide_id)
-    return await call.room.pool.ask(lambda drill: drill.label_lines(span, by, limit))
+    room = call.room
+    found: list[LabelLine] = await room.shared.get(
+        ("labels", span, by, limit), lambda: room.pool.ask(lambda drill: drill.label_lines(span, by, limit))
+    )
+    return found
 
 
 async def steps(call: CallOf, brand: Brand, from_: From, to: To, by: OfDimension = None, label: OneLabel = "", step: Step = 1) -> Steps:
@@ -43,4 +47,8 @@ async def steps(call: CallOf, brand: Brand, from_: From, to: To, by: OfDimension
     if (end - start) / (step * MINUTE_MS) > _MOST_STEPS:
         raise Problem(400, f"expected {_MOST_STEPS} steps at most: ask for a shorter period or longer steps")
     span = Span(brand=brand, start=start, end=end)
-    return await call.room.pool.ask(lambda drill: drill.label_steps(span, by, label, step))
+    room = call.room
+    found: Steps = await room.shared.get(
+        ("steps", span, by, label, step), lambda: room.pool.ask(lambda drill: drill.label_steps(span, by, label, step))
+    )
+    return found

@@ -77,7 +77,10 @@ async def compare(
     period = Period(begins=start, ends=end)
     other = as_long(against_from, period.minutes, "against_") if against_to is None else whole_minutes(against_from, against_to, "against_")
     against = Period(begins=other[0], ends=other[1])
-    return await call.room.pool.ask(lambda star: compare_periods(star, brand, period, against, by))
+    room = call.room
+    key = ("compare", brand, period, against, by)
+    found: Comparison = await room.shared.get(key, lambda: room.pool.ask(lambda star: compare_periods(star, brand, period, against, by)))
+    return found
 
 
 async def flows(
@@ -93,7 +96,9 @@ async def flows(
     """Who went from which layer to which in the period. Without a store or guide it is read from sums, and quick for any period."""
     start, end = whole_minutes(from_, to)
     span = Span(brand=brand, start=start, end=end, channel=channel, campaign_id=campaign_id, store_id=store_id, guide_id=guide_id)
-    return await call.room.pool.ask(lambda lists: lists.flow_lines(span))
+    room = call.room
+    found: list[FlowLine] = await room.shared.get(("flows", span), lambda: room.pool.ask(lambda lists: lists.flow_lines(span)))
+    return found
 
 
 async def census(call: CallOf, brand: Brand) -> Census:
