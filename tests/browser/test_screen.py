@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import signal
 import time
@@ -29,7 +30,20 @@ Open = Callable[..., Page]
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     with screen_world(tmp_path_factory.mktemp("screen")) as made:
+        made.write(labelled_by_a_stranger(itertools.islice(made.coming, 400)))
+        made.until_stored()
         yield made
+
+
+def labelled_by_a_stranger(lines: Iterator[bytes]) -> Iterator[bytes]:
+    """Labels as long as they may be, and such as would be markup: dear enough to lead every ranking."""
+    long, markup = "x" * 128, "<img src=x onerror=document.title=1>"
+    for i, line in enumerate(lines):
+        told = orjson.loads(line)
+        if told["type"] == "purchase":
+            label = (long, markup)[i % 2]
+            told |= {"amount": 9_999_900, "channel": label, "campaign_id": label, "store_id": label, "guide_id": label}
+        yield orjson.dumps(told)
 
 
 @pytest.fixture(scope="module")
