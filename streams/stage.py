@@ -16,7 +16,7 @@ class StepConfig(Struct, frozen=True, kw_only=True):
     """the watermark moves by events and ticks alone"""
     most_records: int = 4_000
     most_swept: int = 2_000
-    buffer_records: int = 120_000
+    buffer_records: int = 80_000
     """of all logs of a worker; above its share of them a log is left out of the fetch until its buffer is half empty"""
     buffer_bytes: int = 128_000_000
     """the same for what heavy records weigh together"""
