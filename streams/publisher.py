@@ -1,4 +1,8 @@
-"""The idempotent publisher: outbox entries to Kafka, in order, with a word back when all of an entry has been acknowledged."""
+"""The idempotent publisher: outbox entries to Kafka, in order, with a word back when all of an entry has been acknowledged.
+
+An acknowledgement alone is no proof that a record is in the log: a broker that takes a batch for a repeat of another acknowledges it
+too, and librdkafka has lost count of sequence numbers before (its issues 3712 and 4134). So each record has to lie behind the one before.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from confluent_kafka import KafkaError, Producer
+from confluent_kafka import KafkaError, Message, Producer
 
 from streams.crash import CrashPoint, crash_point
 from streams.errors import PublisherClosed
@@ -29,6 +33,22 @@ _DEFAULTS: dict[str, Any] = {
 }
 
 
+class Offsets:
+    """Whether acknowledged records lie where records sent one after the other must lie: each above the one before, in each partition."""
+
+    def __init__(self) -> None:
+        self._last: dict[tuple[str | None, int | None], int] = {}
+
+    def wrong(self, record: Message) -> str | None:
+        """Takes the next acknowledged record; what is wrong with where it is said to lie, None if nothing is."""
+        place, offset = (record.topic(), record.partition()), record.offset()
+        last = self._last.get(place, -1)
+        if offset is None or offset <= last:
+            return f"{place[0]} [{place[1]}]: expected an offset above {last}, the broker acknowledged {offset}"
+        self._last[place] = offset
+        return None
+
+
 class Publisher:
     """One producer for all shards of a worker. `run` must be running for acknowledgements to arrive."""
 
@@ -36,6 +56,7 @@ class Publisher:
         self._prefix = topic_prefix
         self._failure: str | None = None
         self._producer = Producer({**kafka, **_DEFAULTS, "error_cb": self._on_error})
+        self._offsets = Offsets()
         self._in_flight = 0
         self._sent = asyncio.Event()
         self._closed = False
@@ -48,11 +69,12 @@ class Publisher:
         records = outputs(entry)
         left = len(records)
 
-        def acknowledged(error: KafkaError | None, _message: object) -> None:
+        def acknowledged(error: KafkaError | None, record: Message) -> None:
             nonlocal left
             self._in_flight -= 1
-            if error is not None:
-                self._fail(f"a record of step {entry.version} of shard {entry.shard} was refused: {error}")
+            wrong = self._offsets.wrong(record) if error is None else error
+            if wrong is not None:
+                self._fail(f"a record of step {entry.version} of shard {entry.shard} was refused: {wrong}")
                 return
             left -= 1
             if left == 0:

@@ -23,6 +23,7 @@ from schemas.touchpoint import KINDS, Tick
 from sources.simulator.config import BREAKABLE, SimulatorConfig
 from sources.simulator.day import PromotionDay
 from sources.slices import Record, Slice, SlicePolicy, Slicer
+from streams.publisher import Offsets
 from tests.stretched import stretched
 
 EVENTS = 3_000
@@ -108,6 +109,7 @@ class Feeder:
         self._next = 0
         self._stop = threading.Event()
         self._failure: str | None = None
+        self._offsets = Offsets()
         self._producer = Producer(
             {"bootstrap.servers": bootstrap, "enable.idempotence": True, "linger.ms": 2, "message.timeout.ms": 0, "log_level": 0}
         )
@@ -158,6 +160,7 @@ class Feeder:
     def _send(self, topic: str, partition: int, key: bytes | None, value: bytes) -> None:
         self._producer.produce(self._prefix + topic, value, key, partition, on_delivery=self._delivered)
 
-    def _delivered(self, error: KafkaError | None, _message: Message) -> None:
-        if error is not None:
-            self._failure = self._failure or str(error)
+    def _delivered(self, error: KafkaError | None, record: Message) -> None:
+        wrong = self._offsets.wrong(record) if error is None else error
+        if wrong is not None:
+            self._failure = self._failure or str(wrong)
