@@ -2,7 +2,15 @@
 // which texts are bare keys of the dictionaries, or smaller than the wall allows.
 () => {
   const INK = 0.22; // a line box is higher than what is written in it, by this part of the font size on both sides
-  const CUTTING = [".wall .panel-body", ".wall .tile", ".wall .wall-head", ".wall .table-frame", ".wall .chips", ".wall .tile-note", ".wall .strip"];
+  const CUTTING = [
+    ".wall .panel-body",
+    ".wall .tile",
+    ".wall .wall-head",
+    ".wall .table-frame",
+    ".wall .chips",
+    ".wall .tile-note",
+    ".wall .strip",
+  ];
 
   const shown = (element) => {
     const style = getComputedStyle(element);
@@ -42,13 +50,17 @@
     .flatMap(written)
     .filter(({ ink }) => ink.width > 1 && ink.height > 1);
   const overlaps = [];
-  texts.forEach((a, i) => texts.slice(i + 1).forEach((b) => {
-    if (!a.element.contains(b.element) && !b.element.contains(a.element) && !apart(a.ink, b.ink)) overlaps.push(`${a.text} / ${b.text}`);
-  }));
+  texts.forEach((a, i) =>
+    texts.slice(i + 1).forEach((b) => {
+      if (!a.element.contains(b.element) && !b.element.contains(a.element) && !apart(a.ink, b.ink)) overlaps.push(`${a.text} / ${b.text}`);
+    }),
+  );
   const panels = [...document.querySelectorAll(".panel, .tile")].map((element) => [element, element.getBoundingClientRect()]);
-  panels.forEach(([a, one], i) => panels.slice(i + 1).forEach(([b, other]) => {
-    if (!a.contains(b) && !apart(one, other)) overlaps.push(`panel ${a.textContent.slice(0, 20)} / ${b.textContent.slice(0, 20)}`);
-  }));
+  panels.forEach(([a, one], i) =>
+    panels.slice(i + 1).forEach(([b, other]) => {
+      if (!a.contains(b) && !apart(one, other)) overlaps.push(`panel ${a.textContent.slice(0, 20)} / ${b.textContent.slice(0, 20)}`);
+    }),
+  );
 
   const root = document.documentElement;
   const rem = parseFloat(getComputedStyle(root).fontSize);

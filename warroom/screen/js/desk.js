@@ -10,7 +10,10 @@ let shared = null;
 
 /** {progress, pacing, beside, versions}, each {data, problem}, of the chosen promotion; `refresh` asks for all of them now. */
 export function startDesk() {
-  const of = (part, parameters = {}) => () => (state.promotionId ? url(`/promotions/${segment(state.promotionId)}/${part}`, parameters) : "");
+  const of =
+    (part, parameters = {}) =>
+    () =>
+      state.promotionId ? url(`/promotions/${segment(state.promotionId)}/${part}`, parameters) : "";
   const step = computed(() => pacingStep(promotion.value));
   shared = {
     progress: usePoll(of("progress"), 2),
@@ -21,9 +24,12 @@ export function startDesk() {
   };
   shared.refresh = () => [shared.progress, shared.pacing, shared.versions, shared.timeline].forEach((one) => one.refresh());
   // Whoever changes a target: all screens hear of it by the one thing that each asks for often.
-  watch(() => [shared.progress.data?.newest_version, shared.progress.data?.version].join(), () => {
-    [shared.pacing, shared.versions, shared.timeline].forEach((one) => one.refresh());
-  });
+  watch(
+    () => [shared.progress.data?.newest_version, shared.progress.data?.version].join(),
+    () => {
+      [shared.pacing, shared.versions, shared.timeline].forEach((one) => one.refresh());
+    },
+  );
   return shared;
 }
 

@@ -3,8 +3,17 @@
 const SIGNS = { CNY: "¥", USD: "$", EUR: "€", GBP: "£" };
 /** A unit, its name, its decimals, and how many of it (as shown) are told in the next. */
 const UNITS = {
-  zh: [[1, "", 0, 10_000], [1e4, "万", 1, 10_000], [1e8, "亿", 2, Infinity]],
-  en: [[1, "", 0, 10_000], [1e3, "K", 1, 1_000], [1e6, "M", 2, 1_000], [1e9, "B", 2, Infinity]],
+  zh: [
+    [1, "", 0, 10_000],
+    [1e4, "万", 1, 10_000],
+    [1e8, "亿", 2, Infinity],
+  ],
+  en: [
+    [1, "", 0, 10_000],
+    [1e3, "K", 1, 1_000],
+    [1e6, "M", 2, 1_000],
+    [1e9, "B", 2, Infinity],
+  ],
 };
 export const NONE = "–";
 

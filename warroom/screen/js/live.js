@@ -64,4 +64,6 @@ function tick() {
 setInterval(tick, 500);
 // Connections that a page keeps while it is away are of no use to it when it comes back.
 addEventListener("pagehide", () => source?.close());
-addEventListener("pageshow", (event) => { if (event.persisted) open(); });
+addEventListener("pageshow", (event) => {
+  if (event.persisted) open();
+});

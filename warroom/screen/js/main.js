@@ -17,7 +17,17 @@ const App = defineComponent(() => {
 /** Links within the screen change the page without loading it again. */
 function follow(event) {
   const link = event.target.closest?.("a[href]");
-  if (!link || event.defaultPrevented || event.button || event.ctrlKey || event.metaKey || event.shiftKey || link.target || link.hasAttribute("download")) return;
+  if (
+    !link ||
+    event.defaultPrevented ||
+    event.button ||
+    event.ctrlKey ||
+    event.metaKey ||
+    event.shiftKey ||
+    link.target ||
+    link.hasAttribute("download")
+  )
+    return;
   const at = new URL(link.href);
   if (at.origin !== location.origin || at.pathname.startsWith("/api/")) return;
   event.preventDefault();

@@ -40,12 +40,16 @@ export function usePoll(path, seconds) {
     running?.abort();
   }
 
-  watch(path, () => {
-    leave();
-    tag = "";
-    Object.assign(found, { data: null, problem: null, loading: false });
-    refresh();
-  }, { immediate: true });
+  watch(
+    path,
+    () => {
+      leave();
+      tag = "";
+      Object.assign(found, { data: null, problem: null, loading: false });
+      refresh();
+    },
+    { immediate: true },
+  );
   onScopeDispose(leave);
   return found;
 }

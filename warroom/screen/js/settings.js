@@ -28,7 +28,9 @@ export const settings = reactive(initial());
 
 const prefersLight = matchMedia("(prefers-color-scheme: light)");
 const system = reactive({ light: prefersLight.matches });
-prefersLight.addEventListener("change", (event) => { system.light = event.matches; });
+prefersLight.addEventListener("change", (event) => {
+  system.light = event.matches;
+});
 
 /** Light or dark; the wall is always dark unless light is asked for. */
 export function theme() {

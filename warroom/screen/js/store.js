@@ -6,7 +6,16 @@ import { named } from "./i18n.js";
 import { follow, live } from "./live.js";
 
 export const state = shallowReactive({
-  ready: false, session: null, brands: [], brand: "", facts: null, promotions: [], promotionId: "", page: location.pathname, query: location.search, failed: null,
+  ready: false,
+  session: null,
+  brands: [],
+  brand: "",
+  facts: null,
+  promotions: [],
+  promotionId: "",
+  page: location.pathname,
+  query: location.search,
+  failed: null,
 });
 
 const ROLES = ["viewer", "operator", "admin"];

@@ -6,7 +6,11 @@ export const FIELDS = ["headcount", "conversion_rate", "order_value"];
 export function cellsOf(target) {
   const parts = (target.parts ?? []).flatMap(cellsOf);
   const rows = (target.layers ?? []).map((row) => ({
-    ...row, channel: target.channel ?? null, store_id: target.store_id ?? null, owner: target.owner, path: [...scope(target), row.layer].join("/"),
+    ...row,
+    channel: target.channel ?? null,
+    store_id: target.store_id ?? null,
+    owner: target.owner,
+    path: [...scope(target), row.layer].join("/"),
   }));
   return [...rows, ...parts];
 }
@@ -45,12 +49,14 @@ export function editsOf(cells, drafts) {
 
 /** What a draft changes: {path, field, before, value}. */
 export function changesOf(cells, drafts) {
-  return cells.flatMap((cell) => FIELDS.flatMap((field) => {
-    const text = drafts[`${cell.path} ${field}`];
-    if (text === undefined || text === typed(field, cell[field])) return [];
-    const value = parsed(field, text);
-    return value === null || value === cell[field] ? [] : [{ path: cell.path, field, before: cell[field], value }];
-  }));
+  return cells.flatMap((cell) =>
+    FIELDS.flatMap((field) => {
+      const text = drafts[`${cell.path} ${field}`];
+      if (text === undefined || text === typed(field, cell[field])) return [];
+      const value = parsed(field, text);
+      return value === null || value === cell[field] ? [] : [{ path: cell.path, field, before: cell[field], value }];
+    }),
+  );
 }
 
 /** A tree out of rows as they are typed in a form: {channel, store_id, owner, layer, headcount, conversion_rate, order_value}. */
@@ -58,9 +64,13 @@ export function treeOf(rows, owner) {
   const groups = new Map();
   for (const row of rows) {
     const key = JSON.stringify([row.channel || null, row.store_id || null]);
-    if (!groups.has(key)) groups.set(key, { owner: row.owner || owner, channel: row.channel || null, store_id: row.store_id || null, layers: [] });
+    if (!groups.has(key))
+      groups.set(key, { owner: row.owner || owner, channel: row.channel || null, store_id: row.store_id || null, layers: [] });
     groups.get(key).layers.push({
-      layer: row.layer, headcount: parsed("headcount", row.headcount) ?? 0, conversion_rate: parsed("conversion_rate", row.conversion_rate) ?? 0, order_value: parsed("order_value", row.order_value) ?? 0,
+      layer: row.layer,
+      headcount: parsed("headcount", row.headcount) ?? 0,
+      conversion_rate: parsed("conversion_rate", row.conversion_rate) ?? 0,
+      order_value: parsed("order_value", row.order_value) ?? 0,
     });
   }
   const parts = [...groups.values()];
@@ -69,9 +79,13 @@ export function treeOf(rows, owner) {
 
 /** A plan curve out of lines `minute,share`: [{minute, share}]; throws with the line that cannot be read. */
 export function curveOf(text) {
-  return text.split(/\r?\n/).map((line) => line.trim()).filter((line, i) => line && !(i === 0 && /[a-z]/i.test(line))).map((line, i) => {
-    const [minute, share] = line.split(",").map(Number);
-    if (!Number.isInteger(minute) || !Number.isFinite(share)) throw new Error(String(i + 1));
-    return { minute, share };
-  });
+  return text
+    .split(/\r?\n/)
+    .map((line) => line.trim())
+    .filter((line, i) => line && !(i === 0 && /[a-z]/i.test(line)))
+    .map((line, i) => {
+      const [minute, share] = line.split(",").map(Number);
+      if (!Number.isInteger(minute) || !Number.isFinite(share)) throw new Error(String(i + 1));
+      return { minute, share };
+    });
 }

@@ -16,5 +16,8 @@ export function windowSoFar(promotion) {
 /** The promotion's window so far, or where there is none the brand's day so far. */
 export function windowShown(promotion) {
   const [now, begins] = [live.snapshot?.as_of.watermark, live.snapshot?.today.begins];
-  return windowSoFar(promotion) ?? (now ? { from: new Date(begins).toISOString(), to: new Date(now - (now % MINUTE) + MINUTE).toISOString() } : null);
+  return (
+    windowSoFar(promotion) ??
+    (now ? { from: new Date(begins).toISOString(), to: new Date(now - (now % MINUTE) + MINUTE).toISOString() } : null)
+  );
 }

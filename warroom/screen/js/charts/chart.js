@@ -24,7 +24,11 @@ export const Chart = defineComponent({
       if (!chart.value) return;
       const unit = parseFloat(getComputedStyle(document.documentElement).fontSize);
       const option = props.option(colours(), unit);
-      if (option) chart.value.setOption({ animation: false, aria: { enabled: false }, ...option }, { replaceMerge: ["series", "xAxis", "yAxis", "grid"] });
+      if (option)
+        chart.value.setOption(
+          { animation: false, aria: { enabled: false }, ...option },
+          { replaceMerge: ["series", "xAxis", "yAxis", "grid"] },
+        );
     }
 
     onMounted(async () => {
@@ -32,7 +36,10 @@ export const Chart = defineComponent({
       if (!place.value) return; // left meanwhile
       chart.value = echarts.init(place.value, null, { renderer: "canvas" });
       chart.value.on("click", (event) => emit("pick", event.data?.pick ?? event.name));
-      observer = new ResizeObserver(() => { chart.value?.resize(); draw(); });
+      observer = new ResizeObserver(() => {
+        chart.value?.resize();
+        draw();
+      });
       observer.observe(place.value);
       draw();
     });
@@ -65,10 +72,19 @@ export function common(c, unit) {
   return {
     textStyle: { fontFamily: getComputedStyle(document.body).fontFamily },
     tooltip: {
-      renderMode: "richText", confine: true, backgroundColor: c.panel, borderColor: c.line,
-      textStyle: { color: c.text, fontSize: unit }, axisPointer: { lineStyle: { color: c.muted } },
+      renderMode: "richText",
+      confine: true,
+      backgroundColor: c.panel,
+      borderColor: c.line,
+      textStyle: { color: c.text, fontSize: unit },
+      axisPointer: { lineStyle: { color: c.muted } },
     },
-    axis: { axisLabel: text, axisLine: { lineStyle: { color: c.line } }, axisTick: { show: false }, splitLine: { lineStyle: { color: c.line, opacity: 0.5 } } },
+    axis: {
+      axisLabel: text,
+      axisLine: { lineStyle: { color: c.line } },
+      axisTick: { show: false },
+      splitLine: { lineStyle: { color: c.line, opacity: 0.5 } },
+    },
     text,
   };
 }

@@ -13,7 +13,11 @@ export const { rate, wholeRate, ratio } = format;
 
 /** A figure that says, on hover and on keyboard focus, what it counts and over which window. */
 export function figure(text, explained, { tag = "span", kind = "", ...more } = {}) {
-  return h(tag, { class: ["fig", kind], tabindex: 0, role: "note", "aria-label": `${text}. ${explained}`, "data-tip": explained, ...more }, text);
+  return h(
+    tag,
+    { class: ["fig", kind], tabindex: 0, role: "note", "aria-label": `${text}. ${explained}`, "data-tip": explained, ...more },
+    text,
+  );
 }
 
 /** A part of a page with a heading. `aside` stands at the heading's end. */
@@ -37,7 +41,11 @@ export function change(value, text, explained = "") {
   const inside = [h("span", { class: "arrow", "aria-hidden": "true" }, arrow), text];
   const said = `${t(`way.${way}`)} ${text}`;
   if (!explained) return h("span", { class: ["change", way] }, inside);
-  return h("span", { class: ["change", "fig", way], tabindex: 0, role: "note", "aria-label": `${said}. ${explained}`, "data-tip": explained }, inside);
+  return h(
+    "span",
+    { class: ["change", "fig", way], tabindex: 0, role: "note", "aria-label": `${said}. ${explained}`, "data-tip": explained },
+    inside,
+  );
 }
 
 /** How far two figures are apart, as a change: `▲ 12.4%`. */
@@ -63,17 +71,38 @@ export function table(label, columns, rows, { key = (row, i) => i, attributes = 
     h("table", {}, [
       h("caption", { class: "unseen" }, label),
       h("thead", {}, [
-        h("tr", {}, columns.map((one) => h("th", { scope: "col", class: one.kind, "data-tip": one.explained, tabindex: one.explained ? 0 : undefined }, one.title))),
+        h(
+          "tr",
+          {},
+          columns.map((one) =>
+            h("th", { scope: "col", class: one.kind, "data-tip": one.explained, tabindex: one.explained ? 0 : undefined }, one.title),
+          ),
+        ),
       ]),
-      h("tbody", {}, rows.map((row, i) => h("tr", { key: key(row, i), ...attributes(row) }, columns.map((one) => h("td", { class: one.kind }, [one.cell(row, i)]))))),
+      h(
+        "tbody",
+        {},
+        rows.map((row, i) =>
+          h(
+            "tr",
+            { key: key(row, i), ...attributes(row) },
+            columns.map((one) => h("td", { class: one.kind }, [one.cell(row, i)])),
+          ),
+        ),
+      ),
     ]),
   ]);
 }
 
 /** One of several: buttons of which one is pressed. */
 export function choice(label, options, chosen, choose) {
-  return h("div", { class: "choice", role: "group", "aria-label": label }, options.map(([value, text]) =>
-    h("button", { key: value, type: "button", "aria-pressed": String(value === chosen), onClick: () => choose(value) }, text)));
+  return h(
+    "div",
+    { class: "choice", role: "group", "aria-label": label },
+    options.map(([value, text]) =>
+      h("button", { key: value, type: "button", "aria-pressed": String(value === chosen), onClick: () => choose(value) }, text),
+    ),
+  );
 }
 
 /** What went wrong, in words. */

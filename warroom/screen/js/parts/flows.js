@@ -39,7 +39,10 @@ export function sankey(found, direction = "both") {
   if (!found) return empty(t("empty.waiting"));
   const flows = moved(found).filter((flow) => direction === "both" || flow.direction === direction);
   if (!flows.length) return empty(t("empty.flows"), t("empty.flows_hint"));
-  const label = t("chart.sankey", { window: windowText(found), told: flows.map((flow) => `${flow.from_layer} → ${flow.to_layer} ${count(flow.users)}`).join(", ") });
+  const label = t("chart.sankey", {
+    window: windowText(found),
+    told: flows.map((flow) => `${flow.from_layer} → ${flow.to_layer} ${count(flow.users)}`).join(", "),
+  });
   return h(Chart, { label, option: sankeyOption(flows, { name: layerName, place: layerPlace, count }) });
 }
 
@@ -50,10 +53,17 @@ export function matrix(found) {
   const cells = new Map(found.flows.map((flow) => [`${flow.from_layer}>${flow.to_layer}`, flow]));
   const most = Math.max(1, ...found.flows.map((flow) => flow.users));
   const head = [h("th", { scope: "col" }, t("matrix.from_to")), ...layers.map((to) => h("th", { scope: "col", key: to }, to))];
-  const line = (from) => h("tr", { key: from }, [
-    h("th", { scope: "row" }, [h("b", {}, from), h("span", { class: "matrix-name" }, layerName(from))]),
-    ...layers.map((to) => h("td", { key: to }, from === to ? h("span", { class: "matrix-self" }, "·") : [cell(cells.get(`${from}>${to}`), most, from, to, found)])),
-  ]);
+  const line = (from) =>
+    h("tr", { key: from }, [
+      h("th", { scope: "row" }, [h("b", {}, from), h("span", { class: "matrix-name" }, layerName(from))]),
+      ...layers.map((to) =>
+        h(
+          "td",
+          { key: to },
+          from === to ? h("span", { class: "matrix-self" }, "·") : [cell(cells.get(`${from}>${to}`), most, from, to, found)],
+        ),
+      ),
+    ]);
   return h("div", { class: "table-frame", tabindex: 0, role: "region", "aria-label": t("panel.matrix") }, [
     h("table", { class: "matrix" }, [h("thead", {}, [h("tr", {}, head)]), h("tbody", {}, layers.map(line))]),
   ]);
@@ -64,17 +74,33 @@ function cell(flow, most, from, to, found) {
   const heat = Math.ceil((flow.users / most) * 4);
   const tip = [t("tip.flow", { from, to, users: count(flow.users), transitions: count(flow.transitions) }), windowText(found)];
   if (flow.rate !== null) tip.push(t("tip.flow_rate", { rate: rate(flow.rate), usual: rate(flow.usual_rate) }));
-  return figure(count(flow.users), tip.join(" "), { kind: `matrix-cell ${flow.direction} heat-${heat}`, "data-value": flow.users, "data-flow": `${from}>${to}` });
+  return figure(count(flow.users), tip.join(" "), {
+    kind: `matrix-cell ${flow.direction} heat-${heat}`,
+    "data-value": flow.users,
+    "data-flow": `${from}>${to}`,
+  });
 }
 
 /** The largest flows forward in one line: their rates, and how far from the usual. */
 export function conversionChips(found, most) {
   const flows = (found?.flows ?? []).filter((flow) => flow.direction === "forward" && flow.users > 0).sort((a, b) => b.users - a.users);
-  return h("ul", { class: "chips" }, flows.slice(0, most).map((flow) => h("li", { key: `${flow.from_layer}${flow.to_layer}` }, [
-    h("span", { class: "chip-name" }, `${flow.from_layer} → ${flow.to_layer}`),
-    figure(rate(flow.rate), `${t("tip.flow_rate", { rate: rate(flow.rate), usual: rate(flow.usual_rate) })} ${windowText(found)}`),
-    against(flow.transitions, flow.usual, t("tip.usual", { usual: flow.usual === null ? "–" : count(flow.usual), now: count(flow.transitions) })),
-  ])));
+  return h(
+    "ul",
+    { class: "chips" },
+    flows
+      .slice(0, most)
+      .map((flow) =>
+        h("li", { key: `${flow.from_layer}${flow.to_layer}` }, [
+          h("span", { class: "chip-name" }, `${flow.from_layer} → ${flow.to_layer}`),
+          figure(rate(flow.rate), `${t("tip.flow_rate", { rate: rate(flow.rate), usual: rate(flow.usual_rate) })} ${windowText(found)}`),
+          against(
+            flow.transitions,
+            flow.usual,
+            t("tip.usual", { usual: flow.usual === null ? "–" : count(flow.usual), now: count(flow.transitions) }),
+          ),
+        ]),
+      ),
+  );
 }
 
 /** Conversion rates beside their usual, largest flows first. */
@@ -83,10 +109,28 @@ export function conversions(found, most = 6, direction = "forward") {
   if (!flows.length) return empty(t("empty.flows"), t("empty.flows_hint"));
   flows.sort((a, b) => b.users - a.users);
   const window = windowText(found);
-  return table(t("panel.conversions"), [
-    { title: t("column.flow"), kind: "name", cell: (flow) => `${flow.from_layer} → ${flow.to_layer}` },
-    { title: t("column.users"), kind: "number", cell: (flow) => figure(count(flow.users), `${t("tip.flow_users")} ${window}`) },
-    { title: t("column.rate"), kind: "number", cell: (flow) => figure(rate(flow.rate), `${t("tip.flow_rate", { rate: rate(flow.rate), usual: rate(flow.usual_rate) })} ${window}`) },
-    { title: t("column.usual"), kind: "number", cell: (flow) => against(flow.transitions, flow.usual, t("tip.usual", { usual: flow.usual === null ? "–" : count(flow.usual), now: count(flow.transitions) })) },
-  ], flows.slice(0, most), { key: (flow) => `${flow.from_layer}${flow.to_layer}` });
+  return table(
+    t("panel.conversions"),
+    [
+      { title: t("column.flow"), kind: "name", cell: (flow) => `${flow.from_layer} → ${flow.to_layer}` },
+      { title: t("column.users"), kind: "number", cell: (flow) => figure(count(flow.users), `${t("tip.flow_users")} ${window}`) },
+      {
+        title: t("column.rate"),
+        kind: "number",
+        cell: (flow) => figure(rate(flow.rate), `${t("tip.flow_rate", { rate: rate(flow.rate), usual: rate(flow.usual_rate) })} ${window}`),
+      },
+      {
+        title: t("column.usual"),
+        kind: "number",
+        cell: (flow) =>
+          against(
+            flow.transitions,
+            flow.usual,
+            t("tip.usual", { usual: flow.usual === null ? "–" : count(flow.usual), now: count(flow.transitions) }),
+          ),
+      },
+    ],
+    flows.slice(0, most),
+    { key: (flow) => `${flow.from_layer}${flow.to_layer}` },
+  );
 }

@@ -8,7 +8,14 @@ import { currency } from "../store.js";
 export function field(label, model, name, more = {}) {
   return h("label", { class: "field" }, [
     h("span", {}, label),
-    h(more.rows ? "textarea" : "input", { value: model[name], name, onInput: (event) => { model[name] = event.target.value; }, ...more }),
+    h(more.rows ? "textarea" : "input", {
+      value: model[name],
+      name,
+      onInput: (event) => {
+        model[name] = event.target.value;
+      },
+      ...more,
+    }),
   ]);
 }
 
@@ -16,7 +23,18 @@ export function field(label, model, name, more = {}) {
 export function pick(label, model, name, options, more = {}) {
   return h("label", { class: "field" }, [
     h("span", {}, label),
-    h("select", { value: model[name], name, onChange: (event) => { model[name] = event.target.value; }, ...more }, options.map(([value, text]) => h("option", { key: value, value, selected: value === model[name] }, text))),
+    h(
+      "select",
+      {
+        value: model[name],
+        name,
+        onChange: (event) => {
+          model[name] = event.target.value;
+        },
+        ...more,
+      },
+      options.map(([value, text]) => h("option", { key: value, value, selected: value === model[name] }, text)),
+    ),
   ]);
 }
 

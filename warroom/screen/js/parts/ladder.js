@@ -16,8 +16,16 @@ export function ladder() {
   const at = time(snapshot.as_of.headcount_at, zone.value);
   const heads = ["", "", t("column.users"), t("column.share"), t("column.growth")];
   return [
-    h("div", { class: "ladder-heads", "aria-hidden": "true" }, heads.map((text) => h("span", {}, text))),
-    h("ol", { class: "ladder" }, [...snapshot.ladder].reverse().map((rung) => row(rung, most, at))),
+    h(
+      "div",
+      { class: "ladder-heads", "aria-hidden": "true" },
+      heads.map((text) => h("span", {}, text)),
+    ),
+    h(
+      "ol",
+      { class: "ladder" },
+      [...snapshot.ladder].reverse().map((rung) => row(rung, most, at)),
+    ),
   ];
 }
 
@@ -29,6 +37,10 @@ function row(rung, most, at) {
     h("span", { class: ["rung-bar", `layer-${Number.isNaN(place) ? 0 : place % 8}`] }, [meter(rung.users, most)]),
     figure(count(rung.users), t("tip.headcount", { layer: rung.layer, at }), { kind: "rung-users", "data-value": rung.users }),
     figure(rate(rung.share), t("tip.share", { crowd: rate(rung.crowd_share) }), { kind: "rung-share" }),
-    change(rung.change, growth === null ? signed(rung.change) : rate(Math.abs(growth)), t("tip.growth", { change: signed(rung.change), entered: count(rung.entered), left: count(rung.left) })),
+    change(
+      rung.change,
+      growth === null ? signed(rung.change) : rate(Math.abs(growth)),
+      t("tip.growth", { change: signed(rung.change), entered: count(rung.entered), left: count(rung.left) }),
+    ),
   ]);
 }

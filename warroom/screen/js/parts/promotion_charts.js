@@ -19,7 +19,12 @@ export function pacingChart(of = "gmv") {
   const show = of === "gmv" ? money : count;
   const changes = (versions.data?.items ?? []).slice(1).map((one) => Date.parse(one.effective_from));
   const totals = progress.data?.[of];
-  const label = t("chart.pacing", { actual: show(totals?.actual), due: show(totals?.current_so_far), target: show(totals?.current), end: show(totals?.projected?.end) });
+  const label = t("chart.pacing", {
+    actual: show(totals?.actual),
+    due: show(totals?.current_so_far),
+    target: show(totals?.current),
+    end: show(totals?.projected?.end),
+  });
   return h(Chart, { label, option: pacingOption(pacing.data, pacing.data[of], show, zone.value, changes) });
 }
 
@@ -44,5 +49,5 @@ export function sentence() {
 /** The name of the earlier promotion that minutes stand beside, empty without one. */
 export function earlierName() {
   const id = desk()?.beside.data?.earlier_id;
-  return id ? state.promotions.find((one) => one.promotion_id === id)?.name ?? id : "";
+  return id ? (state.promotions.find((one) => one.promotion_id === id)?.name ?? id) : "";
 }

@@ -8,7 +8,12 @@ import { dayTime, NONE } from "../format.js";
 import { promotion, state, zone } from "../store.js";
 import { change, count, figure, meter, money, rate, wholeRate } from "./basics.js";
 
-const FIGURES = [["gmv", money], ["orders", count], ["buyers", count], ["order_value", money]];
+const FIGURES = [
+  ["gmv", money],
+  ["orders", count],
+  ["buyers", count],
+  ["order_value", money],
+];
 
 /** The four tiles. */
 export function tiles() {
@@ -41,16 +46,23 @@ function dayTile(name, show) {
 
 function targetTile(name, show, progress) {
   const totals = progress[name];
-  const window = t("window.promotion", { from: dayTime(Date.parse(promotion.value?.window.from), zone.value), to: dayTime(Date.parse(progress.at), zone.value) });
+  const window = t("window.promotion", {
+    from: dayTime(Date.parse(promotion.value?.window.from), zone.value),
+    to: dayTime(Date.parse(progress.at), zone.value),
+  });
   const pace = totals.pace;
   return h("section", { class: "tile", key: name, "data-figure": name }, [
     h("header", {}, [
       h("h2", {}, t(`figure.${name}`)),
-      pace === null ? null : change(Math.abs(pace - 1) < 0.005 ? 0 : pace - 1, wholeRate(pace), t("tip.pace", { due: show(totals.current_so_far) })),
+      pace === null
+        ? null
+        : change(Math.abs(pace - 1) < 0.005 ? 0 : pace - 1, wholeRate(pace), t("tip.pace", { due: show(totals.current_so_far) })),
     ]),
     h("div", { class: "tile-row" }, [
       figure(show(totals.actual), `${t(`tip.${name}`)} ${window}`, { kind: "tile-value", tag: "div", "data-value": totals.actual }),
-      name === "order_value" ? target(show(totals.current), t("tip.target_value")) : target(show(totals.current), dueTip(totals, show), totals.current),
+      name === "order_value"
+        ? target(show(totals.current), t("tip.target_value"))
+        : target(show(totals.current), dueTip(totals, show), totals.current),
     ]),
     h("div", { class: "tile-meter" }, [meter(totals.actual ?? 0, totals.current, name === "order_value" ? null : totals.current_so_far)]),
     h("p", { class: "tile-note" }, ends(totals.projected, show)),
@@ -68,7 +80,10 @@ function dueTip(totals, show) {
 
 function ends(ahead, show) {
   return [
-    ahead && figure(t("tile.projected", { end: show(ahead.end) }), t("tip.projected", { low: show(ahead.low), high: show(ahead.high) }), { kind: "tile-projected" }),
+    ahead &&
+      figure(t("tile.projected", { end: show(ahead.end) }), t("tip.projected", { low: show(ahead.low), high: show(ahead.high) }), {
+        kind: "tile-projected",
+      }),
     ahead && h("span", { class: "tile-range" }, `${show(ahead.low)} – ${show(ahead.high)}`),
   ];
 }

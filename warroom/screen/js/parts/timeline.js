@@ -16,7 +16,10 @@ function target(one) {
   const changed = one.gmv_before !== null && one.gmv_before !== one.gmv_after;
   return {
     key: `${one.promotion_id} ${one.version}`,
-    title: one.version === 1 ? t("timeline.created", { by: one.changed_by, name: one.name }) : t("timeline.changed", { by: one.changed_by, version: one.version }),
+    title:
+      one.version === 1
+        ? t("timeline.created", { by: one.changed_by, name: one.name })
+        : t("timeline.changed", { by: one.changed_by, version: one.version }),
     detail: [one.reason, changed && `${money(one.gmv_before)} → ${money(one.gmv_after)}`].filter(Boolean).join(" · "),
   };
 }
@@ -27,9 +30,15 @@ const note = (one) => ({ key: one.note_id, title: one.text, detail: one.author }
 export function timeline(entries, most = 50, act = null) {
   if (!entries.length) return empty(t("empty.timeline"));
   const sorted = [...entries].sort((a, b) => b.at - a.at).slice(0, most);
-  return h("ol", { class: "timeline" }, sorted.map((one) => h("li", { key: one.key, class: one.kind }, [
-    h("time", { datetime: new Date(one.at).toISOString() }, dayTime(one.at, zone.value)),
-    h("span", { class: "mark" }, t(`timeline.${one.kind}`)),
-    h("span", { class: "what" }, [h("strong", {}, one.title), one.detail && h("span", { class: "detail" }, one.detail), act?.(one)]),
-  ])));
+  return h(
+    "ol",
+    { class: "timeline" },
+    sorted.map((one) =>
+      h("li", { key: one.key, class: one.kind }, [
+        h("time", { datetime: new Date(one.at).toISOString() }, dayTime(one.at, zone.value)),
+        h("span", { class: "mark" }, t(`timeline.${one.kind}`)),
+        h("span", { class: "what" }, [h("strong", {}, one.title), one.detail && h("span", { class: "detail" }, one.detail), act?.(one)]),
+      ]),
+    ),
+  );
 }

@@ -22,7 +22,17 @@ export function startTips() {
   };
   document.addEventListener("pointerover", over);
   document.addEventListener("focusin", over);
-  document.addEventListener("focusout", () => { tip.hidden = true; });
-  document.addEventListener("keydown", (event) => { if (event.key === "Escape") tip.hidden = true; });
-  document.addEventListener("scroll", () => { tip.hidden = true; }, true);
+  document.addEventListener("focusout", () => {
+    tip.hidden = true;
+  });
+  document.addEventListener("keydown", (event) => {
+    if (event.key === "Escape") tip.hidden = true;
+  });
+  document.addEventListener(
+    "scroll",
+    () => {
+      tip.hidden = true;
+    },
+    true,
+  );
 }

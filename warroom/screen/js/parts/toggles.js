@@ -7,8 +7,17 @@ import { href } from "../store.js";
 
 /** Three buttons; each says what it changes to. */
 export function toggles({ small = false } = {}) {
-  const [language, light, up] = [settings.language === "zh" ? "en" : "zh", theme() === "dark" ? "light" : "dark", upColour() === "red" ? "green" : "red"];
-  const button = (name, value, shown, said) => h("button", { type: "button", class: "toggle", "data-toggle": name, "data-tip": said, "aria-label": said, onClick: () => choose(name, value) }, shown);
+  const [language, light, up] = [
+    settings.language === "zh" ? "en" : "zh",
+    theme() === "dark" ? "light" : "dark",
+    upColour() === "red" ? "green" : "red",
+  ];
+  const button = (name, value, shown, said) =>
+    h(
+      "button",
+      { type: "button", class: "toggle", "data-toggle": name, "data-tip": said, "aria-label": said, onClick: () => choose(name, value) },
+      shown,
+    );
   return h("div", { class: ["toggles", { small }] }, [
     button("language", language, language === "zh" ? "中文" : "EN", t("toggle.language")),
     button("theme", light, light === "light" ? "☀" : "☾", t(`toggle.${light}`)),

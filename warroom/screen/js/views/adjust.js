@@ -40,21 +40,25 @@ export const Adjust = defineComponent({
       busy.value = false;
     }
 
-    const tryOut = () => run(async () => { tried.value = (await request("POST", `/promotions/${segment(id)}/what-if`, { body: { edits: edits.value } })).body; });
+    const tryOut = () =>
+      run(async () => {
+        tried.value = (await request("POST", `/promotions/${segment(id)}/what-if`, { body: { edits: edits.value } })).body;
+      });
 
-    const save = () => run(async () => {
-      const body = { edits: edits.value, because: form.because, effective_from: withOffset(form.from, zone.value) };
-      try {
-        await request("PATCH", `/promotions/${segment(id)}`, { body, headers: { "If-Match": `"${base.value.version}"` } });
-      } catch (error) {
-        if (error.status !== 412) throw error;
-        theirs.value = await get(`/promotions/${segment(id)}`);
-        return;
-      }
-      desk().refresh();
-      await loadPromotions();
-      emit("done");
-    });
+    const save = () =>
+      run(async () => {
+        const body = { edits: edits.value, because: form.because, effective_from: withOffset(form.from, zone.value) };
+        try {
+          await request("PATCH", `/promotions/${segment(id)}`, { body, headers: { "If-Match": `"${base.value.version}"` } });
+        } catch (error) {
+          if (error.status !== 412) throw error;
+          theirs.value = await get(`/promotions/${segment(id)}`);
+          return;
+        }
+        desk().refresh();
+        await loadPromotions();
+        emit("done");
+      });
 
     /** My values on top of theirs: what I typed stays, what I did not touch becomes theirs. */
     function buildOnTheirs() {
@@ -74,18 +78,25 @@ export const Adjust = defineComponent({
       return newest && newest.version > base.value.version && !theirs.value ? newest : null;
     };
 
-    return () => panel(t("promotion.adjust_title", { version: base.value.version }), [
-      newer() && h("p", { class: "notice", role: "status" }, t("promotion.newer", { by: newer().changed_by, version: newer().version })),
-      theirs.value ? conflict(base.value, theirs.value, drafts, buildOnTheirs, dropMine) : editor(cells.value, drafts),
-      !theirs.value && h("div", { class: "form-row" }, [
-        field(t("form.because"), form, "because", { required: true, maxlength: 1000, placeholder: t("form.because_hint") }),
-        field(t("form.from", { zone: zone.value }), form, "from", { type: "datetime-local" }),
-        button(t("promotion.try"), tryOut, { disabled: busy.value || !edits.value.length }),
-        button(t("promotion.save"), save, { kind: "primary", disabled: busy.value || !edits.value.length || !form.because.trim() }),
-      ]),
-      complaints(problem.value),
-      tried.value && outcome(tried.value),
-    ], { kind: "adjust", id: "adjust" });
+    return () =>
+      panel(
+        t("promotion.adjust_title", { version: base.value.version }),
+        [
+          newer() &&
+            h("p", { class: "notice", role: "status" }, t("promotion.newer", { by: newer().changed_by, version: newer().version })),
+          theirs.value ? conflict(base.value, theirs.value, drafts, buildOnTheirs, dropMine) : editor(cells.value, drafts),
+          !theirs.value &&
+            h("div", { class: "form-row" }, [
+              field(t("form.because"), form, "because", { required: true, maxlength: 1000, placeholder: t("form.because_hint") }),
+              field(t("form.from", { zone: zone.value }), form, "from", { type: "datetime-local" }),
+              button(t("promotion.try"), tryOut, { disabled: busy.value || !edits.value.length }),
+              button(t("promotion.save"), save, { kind: "primary", disabled: busy.value || !edits.value.length || !form.because.trim() }),
+            ]),
+          complaints(problem.value),
+          tried.value && outcome(tried.value),
+        ],
+        { kind: "adjust", id: "adjust" },
+      );
   },
 });
 
@@ -98,24 +109,40 @@ function nextMinute(version) {
 
 function editor(cells, drafts) {
   const input = (name) => ({
-    title: t(`target.${name}`), kind: "number",
+    title: t(`target.${name}`),
+    kind: "number",
     cell: (cell) => {
       const key = `${cell.path} ${name}`;
       const text = drafts[key] ?? typed(name, cell[name]);
       return h("span", { class: "unit" }, [
-        cellInput(`${cell.path} ${t(`target.${name}`)}`, text, (value) => { drafts[key] = value; }, {
-          inputmode: "decimal", "data-edit": `${cell.path}/${name}`, "aria-invalid": parsed(name, text) === null ? "true" : undefined, class: ["cell-input", { changed: text !== typed(name, cell[name]) }],
-        }),
+        cellInput(
+          `${cell.path} ${t(`target.${name}`)}`,
+          text,
+          (value) => {
+            drafts[key] = value;
+          },
+          {
+            inputmode: "decimal",
+            "data-edit": `${cell.path}/${name}`,
+            "aria-invalid": parsed(name, text) === null ? "true" : undefined,
+            class: ["cell-input", { changed: text !== typed(name, cell[name]) }],
+          },
+        ),
         h("span", {}, unitOf(name)),
       ]);
     },
   });
-  return table(t("panel.cells"), [
-    { title: t("target.scope"), kind: "name", cell: (cell) => [scopeName(cell), h("span", { class: "owner" }, cell.owner)] },
-    { title: t("target.layer"), kind: "name", cell: (cell) => `${cell.layer} ${layerName(cell.layer)}` },
-    ...FIELDS.map(input),
-    { title: t("column.gmv"), kind: "number", cell: (cell) => money(gmvOfCell(drafted(cell, drafts))) },
-  ], cells, { key: (cell) => cell.path });
+  return table(
+    t("panel.cells"),
+    [
+      { title: t("target.scope"), kind: "name", cell: (cell) => [scopeName(cell), h("span", { class: "owner" }, cell.owner)] },
+      { title: t("target.layer"), kind: "name", cell: (cell) => `${cell.layer} ${layerName(cell.layer)}` },
+      ...FIELDS.map(input),
+      { title: t("column.gmv"), kind: "number", cell: (cell) => money(gmvOfCell(drafted(cell, drafts))) },
+    ],
+    cells,
+    { key: (cell) => cell.path },
+  );
 }
 
 function drafted(cell, drafts) {
@@ -127,16 +154,40 @@ function drafted(cell, drafts) {
 function conflict(base, theirs, drafts, keep, drop) {
   const mine = new Map(changesOf(cellsOf(base.target), drafts).map((one) => [`${one.path} ${one.field}`, one]));
   const now = new Map(cellsOf(theirs.target).map((cell) => [cell.path, cell]));
-  const rows = cellsOf(base.target).flatMap((cell) => FIELDS.map((name) => ({ cell, name, own: mine.get(`${cell.path} ${name}`)?.value, their: now.get(cell.path)?.[name] })))
+  const rows = cellsOf(base.target)
+    .flatMap((cell) =>
+      FIELDS.map((name) => ({ cell, name, own: mine.get(`${cell.path} ${name}`)?.value, their: now.get(cell.path)?.[name] })),
+    )
     .filter((row) => row.own !== undefined || row.their !== row.cell[row.name]);
   return h("div", { class: "conflict", role: "alertdialog", "aria-label": t("conflict.title") }, [
-    h("p", { class: "notice" }, t("conflict.said", { by: theirs.changed_by, at: dayTime(Date.parse(theirs.changed_at), zone.value), version: theirs.version, reason: theirs.reason })),
-    table(t("conflict.title"), [
-      { title: t("target.scope"), kind: "name", cell: (row) => `${scopeName(row.cell)} ${row.cell.layer} ${t(`target.${row.name}`)}` },
-      { title: t("conflict.before"), kind: "number", cell: (row) => SHOW[row.name](row.cell[row.name]) },
-      { title: t("conflict.mine"), kind: "number", cell: (row) => (row.own === undefined ? "–" : h("strong", {}, SHOW[row.name](row.own))) },
-      { title: t("conflict.theirs"), kind: "number", cell: (row) => (row.their === row.cell[row.name] ? "–" : h("strong", {}, SHOW[row.name](row.their))) },
-    ], rows),
+    h(
+      "p",
+      { class: "notice" },
+      t("conflict.said", {
+        by: theirs.changed_by,
+        at: dayTime(Date.parse(theirs.changed_at), zone.value),
+        version: theirs.version,
+        reason: theirs.reason,
+      }),
+    ),
+    table(
+      t("conflict.title"),
+      [
+        { title: t("target.scope"), kind: "name", cell: (row) => `${scopeName(row.cell)} ${row.cell.layer} ${t(`target.${row.name}`)}` },
+        { title: t("conflict.before"), kind: "number", cell: (row) => SHOW[row.name](row.cell[row.name]) },
+        {
+          title: t("conflict.mine"),
+          kind: "number",
+          cell: (row) => (row.own === undefined ? "–" : h("strong", {}, SHOW[row.name](row.own))),
+        },
+        {
+          title: t("conflict.theirs"),
+          kind: "number",
+          cell: (row) => (row.their === row.cell[row.name] ? "–" : h("strong", {}, SHOW[row.name](row.their))),
+        },
+      ],
+      rows,
+    ),
     h("div", { class: "form-row" }, [button(t("conflict.keep"), keep, { kind: "primary" }), button(t("conflict.drop"), drop)]),
   ]);
 }
@@ -144,8 +195,13 @@ function conflict(base, theirs, drafts, keep, drop) {
 function outcome(tried) {
   const ahead = (one) => (one ? `${money(one.end)} (${money(one.low)} – ${money(one.high)})` : t("what_if.unknown"));
   return h("dl", { class: "what-if", "data-what-if": "" }, [
-    h("dt", {}, t("what_if.target")), h("dd", {}, [money(tried.target_before), " → ", h("strong", {}, money(tried.target_after))]),
-    h("dt", {}, t("what_if.projected")), h("dd", {}, [ahead(tried.projected_before), " → ", h("strong", {}, ahead(tried.projected_after))]),
-    ...tried.changed.flatMap((one) => [h("dt", { key: one.path }, one.path), h("dd", {}, `${money(one.gmv_before)} → ${money(one.gmv_after)}`)]),
+    h("dt", {}, t("what_if.target")),
+    h("dd", {}, [money(tried.target_before), " → ", h("strong", {}, money(tried.target_after))]),
+    h("dt", {}, t("what_if.projected")),
+    h("dd", {}, [ahead(tried.projected_before), " → ", h("strong", {}, ahead(tried.projected_after))]),
+    ...tried.changed.flatMap((one) => [
+      h("dt", { key: one.path }, one.path),
+      h("dd", {}, `${money(one.gmv_before)} → ${money(one.gmv_after)}`),
+    ]),
   ]);
 }

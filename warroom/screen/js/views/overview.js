@@ -20,13 +20,56 @@ export const Overview = defineComponent(() => {
     return h("div", { class: "overview" }, [
       told && h("p", { class: "sentence", "data-sentence": "" }, told),
       h("div", { class: "tiles" }, tiles()),
-      panel(t("panel.pacing"), pacingChart(of.value), { kind: "wide", id: "pacing", explained: t("tip.pacing"), aside: choice(t("panel.pacing"), [["gmv", t("figure.gmv")], ["orders", t("figure.orders")]], of.value, (value) => { of.value = value; }) }),
+      panel(t("panel.pacing"), pacingChart(of.value), {
+        kind: "wide",
+        id: "pacing",
+        explained: t("tip.pacing"),
+        aside: choice(
+          t("panel.pacing"),
+          [
+            ["gmv", t("figure.gmv")],
+            ["orders", t("figure.orders")],
+          ],
+          of.value,
+          (value) => {
+            of.value = value;
+          },
+        ),
+      }),
       panel(t("panel.ladder"), ladder(), { id: "ladder", explained: t("tip.ladder") }),
-      panel(t("panel.minutes"), minutesChart(minutes.value), { kind: "wide", id: "minutes", explained: t("tip.minutes"), aside: [earlierName() && t("minutes.beside", { name: earlierName() }), choice(t("panel.minutes"), [[60, t("minutes.60")], [180, t("minutes.180")]], minutes.value, (value) => { minutes.value = value; })] }),
+      panel(t("panel.minutes"), minutesChart(minutes.value), {
+        kind: "wide",
+        id: "minutes",
+        explained: t("tip.minutes"),
+        aside: [
+          earlierName() && t("minutes.beside", { name: earlierName() }),
+          choice(
+            t("panel.minutes"),
+            [
+              [60, t("minutes.60")],
+              [180, t("minutes.180")],
+            ],
+            minutes.value,
+            (value) => {
+              minutes.value = value;
+            },
+          ),
+        ],
+      }),
       panel(t("panel.crowd"), crowd(), { id: "crowd", explained: t("tip.crowd") }),
-      panel(t("panel.flows"), sankey(found), { kind: "wide", id: "flows", aside: [windowText(found), more("/flows")], explained: t("tip.flows") }),
+      panel(t("panel.flows"), sankey(found), {
+        kind: "wide",
+        id: "flows",
+        aside: [windowText(found), more("/flows")],
+        explained: t("tip.flows"),
+      }),
       panel(t("panel.conversions"), conversions(found, 8), { id: "conversions", explained: t("tip.usual_what") }),
-      panel(t("panel.ranking", { dimension: t("dimension.channels") }), ranking("channels", 8, { drill: true }), { kind: "wide", id: "ranking", aside: more("/channels"), explained: t("tip.ranking") }),
+      panel(t("panel.ranking", { dimension: t("dimension.channels") }), ranking("channels", 8, { drill: true }), {
+        kind: "wide",
+        id: "ranking",
+        aside: more("/channels"),
+        explained: t("tip.ranking"),
+      }),
       panel(t("panel.spend"), spend(6), { id: "spend", explained: t("tip.roi") }),
       panel(t("panel.timeline"), timeline(marks(), 8), { kind: "full", id: "timeline", aside: more("/timeline") }),
     ]);

@@ -45,24 +45,43 @@ export const Shell = defineComponent(() => () => {
 function head(page) {
   return h("header", { class: "desk-head" }, [
     h("div", { class: "desk-bar" }, [
-      h("a", { class: "logo", href: href("/") }, [h("img", { src: new URL("../../icon.svg", import.meta.url).pathname, alt: "", width: 28, height: 28 }), h("span", {}, "rflow")]),
-      select("brand", t("head.brand"), state.brands.map((one) => [one, one]), state.brand, (brand) => go(`${state.page}?${new URLSearchParams({ brand })}`)),
-      select("promotion", t("head.promotion"), promotions(), state.promotionId, (id) => { state.promotionId = id; go(href(state.page), { replace: true }); }),
+      h("a", { class: "logo", href: href("/") }, [
+        h("img", { src: new URL("../../icon.svg", import.meta.url).pathname, alt: "", width: 28, height: 28 }),
+        h("span", {}, "rflow"),
+      ]),
+      select(
+        "brand",
+        t("head.brand"),
+        state.brands.map((one) => [one, one]),
+        state.brand,
+        (brand) => go(`${state.page}?${new URLSearchParams({ brand })}`),
+      ),
+      select("promotion", t("head.promotion"), promotions(), state.promotionId, (id) => {
+        state.promotionId = id;
+        go(href(state.page), { replace: true });
+      }),
       h("span", { class: "space" }),
       freshnessChip(),
       toggles(),
       h("a", { class: "toggle", href: href("/wall"), "data-tip": t("head.wall"), "aria-label": t("head.wall") }, [screenIcon()]),
       who(),
     ]),
-    h("nav", { class: "tabs", "aria-label": t("head.pages") }, PAGES.filter((one) => may(one.role)).map((one) =>
-      h("a", { key: one.name, href: href(one.path), "aria-current": one === page ? "page" : undefined }, t(`page.${one.name}`)))),
+    h(
+      "nav",
+      { class: "tabs", "aria-label": t("head.pages") },
+      PAGES.filter((one) => may(one.role)).map((one) =>
+        h("a", { key: one.name, href: href(one.path), "aria-current": one === page ? "page" : undefined }, t(`page.${one.name}`)),
+      ),
+    ),
   ]);
 }
 
 function screenIcon() {
-  return h("svg", { viewBox: "0 0 24 24", width: 20, height: 20, fill: "none", stroke: "currentColor", "stroke-width": 2, "aria-hidden": "true" }, [
-    h("rect", { x: 3, y: 4, width: 18, height: 12, rx: 1.5 }), h("path", { d: "M8 20h8M12 16v4" }),
-  ]);
+  return h(
+    "svg",
+    { viewBox: "0 0 24 24", width: 20, height: 20, fill: "none", stroke: "currentColor", "stroke-width": 2, "aria-hidden": "true" },
+    [h("rect", { x: 3, y: 4, width: 18, height: 12, rx: 1.5 }), h("path", { d: "M8 20h8M12 16v4" })],
+  );
 }
 
 function promotions() {
@@ -72,12 +91,19 @@ function promotions() {
 function select(name, label, options, chosen, choose) {
   return h("label", { class: `picker ${name}` }, [
     h("span", { class: "unseen" }, label),
-    h("select", { name, value: chosen, onChange: (event) => choose(event.target.value) }, options.map(([value, text]) => h("option", { key: value, value }, text))),
+    h(
+      "select",
+      { name, value: chosen, onChange: (event) => choose(event.target.value) },
+      options.map(([value, text]) => h("option", { key: value, value }, text)),
+    ),
   ]);
 }
 
 function who() {
   if (!state.session) return null;
   if (state.session.by === "local") return h("span", { class: "who" }, t("head.local"));
-  return h("span", { class: "who" }, [h("span", { "data-tip": t(`role.${state.session.role}`), tabindex: 0 }, state.session.name), h("button", { type: "button", class: "link", onClick: signOut }, t("head.sign_out"))]);
+  return h("span", { class: "who" }, [
+    h("span", { "data-tip": t(`role.${state.session.role}`), tabindex: 0 }, state.session.name),
+    h("button", { type: "button", class: "link", onClick: signOut }, t("head.sign_out")),
+  ]);
 }

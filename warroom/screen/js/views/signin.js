@@ -27,23 +27,39 @@ export const SignIn = defineComponent(() => {
     }
   }
 
-  const field = (name, model, more) => h("label", { class: "field" }, [
-    h("span", {}, t(`signin.${name}`)),
-    h("input", { name, required: true, value: model.value, onInput: (event) => { model.value = event.target.value; }, ...more }),
-  ]);
+  const field = (name, model, more) =>
+    h("label", { class: "field" }, [
+      h("span", {}, t(`signin.${name}`)),
+      h("input", {
+        name,
+        required: true,
+        value: model.value,
+        onInput: (event) => {
+          model.value = event.target.value;
+        },
+        ...more,
+      }),
+    ]);
 
-  return () => h("main", { class: "signin" }, [
-    h("form", { class: "card", onSubmit: enter }, [
-      h("h1", {}, [h("img", { src: new URL("../../icon.svg", import.meta.url).pathname, alt: "", width: 40, height: 40 }), "rflow"]),
-      h("p", { class: "lead" }, t("signin.lead")),
-      ways.value.password && field("user", user, { autocomplete: "username", ref: first, maxlength: 64 }),
-      ways.value.password && field("password", password, { type: "password", autocomplete: "current-password", maxlength: 1024 }),
-      said.value && h("p", { class: "trouble", role: "alert" }, said.value),
-      ways.value.password && h("button", { class: "primary", type: "submit", disabled: busy.value }, t(busy.value ? "signin.busy" : "signin.enter")),
-      ways.value.oidc && h("a", { class: "provider", href: url(ways.value.oidc, { back: within(parameter("next")) }) }, ways.value.label ?? t("signin.oidc")),
-    ]),
-    toggles(),
-  ]);
+  return () =>
+    h("main", { class: "signin" }, [
+      h("form", { class: "card", onSubmit: enter }, [
+        h("h1", {}, [h("img", { src: new URL("../../icon.svg", import.meta.url).pathname, alt: "", width: 40, height: 40 }), "rflow"]),
+        h("p", { class: "lead" }, t("signin.lead")),
+        ways.value.password && field("user", user, { autocomplete: "username", ref: first, maxlength: 64 }),
+        ways.value.password && field("password", password, { type: "password", autocomplete: "current-password", maxlength: 1024 }),
+        said.value && h("p", { class: "trouble", role: "alert" }, said.value),
+        ways.value.password &&
+          h("button", { class: "primary", type: "submit", disabled: busy.value }, t(busy.value ? "signin.busy" : "signin.enter")),
+        ways.value.oidc &&
+          h(
+            "a",
+            { class: "provider", href: url(ways.value.oidc, { back: within(parameter("next")) }) },
+            ways.value.label ?? t("signin.oidc"),
+          ),
+      ]),
+      toggles(),
+    ]);
 });
 
 /** Where to go afterwards: a place of this site, whatever the address says. */

@@ -28,13 +28,37 @@ export const TimelinePage = defineComponent(() => {
   }
 
   const remove = (id) => change("DELETE", `/notes/${segment(id)}`);
-  return () => h("div", { class: "stack" }, [
-    may("operator") && panel(t("note.new"), h("form", { class: "form-row", onSubmit: (event) => { event.preventDefault(); change("POST", "/notes", { text: form.text, at: withOffset(form.at, zone.value) }); } }, [
-      field(t("note.text"), form, "text", { required: true, maxlength: 1000 }), field(t("note.at", { zone: zone.value }), form, "at", { type: "datetime-local", required: true }),
-      h("button", { class: "primary", type: "submit", disabled: !form.text.trim() }, t("note.write")),
-    ])),
-    complaints(problem.value),
-    desk().timeline.problem && trouble(desk().timeline.problem),
-    panel(t("panel.timeline"), timeline(marks(), 200, may("operator") ? (mark) => mark.note_id && button(t("note.remove"), () => remove(mark.note_id), { kind: "link" }) : null), { id: "timeline" }),
-  ]);
+  return () =>
+    h("div", { class: "stack" }, [
+      may("operator") &&
+        panel(
+          t("note.new"),
+          h(
+            "form",
+            {
+              class: "form-row",
+              onSubmit: (event) => {
+                event.preventDefault();
+                change("POST", "/notes", { text: form.text, at: withOffset(form.at, zone.value) });
+              },
+            },
+            [
+              field(t("note.text"), form, "text", { required: true, maxlength: 1000 }),
+              field(t("note.at", { zone: zone.value }), form, "at", { type: "datetime-local", required: true }),
+              h("button", { class: "primary", type: "submit", disabled: !form.text.trim() }, t("note.write")),
+            ],
+          ),
+        ),
+      complaints(problem.value),
+      desk().timeline.problem && trouble(desk().timeline.problem),
+      panel(
+        t("panel.timeline"),
+        timeline(
+          marks(),
+          200,
+          may("operator") ? (mark) => mark.note_id && button(t("note.remove"), () => remove(mark.note_id), { kind: "link" }) : null,
+        ),
+        { id: "timeline" },
+      ),
+    ]);
 });

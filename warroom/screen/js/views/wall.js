@@ -27,9 +27,24 @@ export const Wall = defineComponent(() => {
   let held = false;
   const window = computed(() => windowSoFar(promotion.value));
   const whole = usePoll(() => (window.value ? wholeFlows(window.value) : ""), 20);
-  const timer = setInterval(() => { if (!held) turn.value += 1; }, TURN_MS);
+  const timer = setInterval(() => {
+    if (!held) turn.value += 1;
+  }, TURN_MS);
   onBeforeUnmount(() => clearInterval(timer));
-  const hold = { onPointerenter: () => { held = true; }, onPointerleave: () => { held = false; }, onFocusin: () => { held = true; }, onFocusout: () => { held = false; } };
+  const hold = {
+    onPointerenter: () => {
+      held = true;
+    },
+    onPointerleave: () => {
+      held = false;
+    },
+    onFocusin: () => {
+      held = true;
+    },
+    onFocusout: () => {
+      held = false;
+    },
+  };
 
   return () => {
     const found = flowsOf(WINDOWS[turn.value % WINDOWS.length], whole.data) ?? flowsOf(WINDOWS[0]);
@@ -39,14 +54,31 @@ export const Wall = defineComponent(() => {
       h("div", { class: "strip" }, [standstillBanner() ?? h("p", { class: "sentence", "data-sentence": "" }, sentence() || hint())]),
       h("div", { class: "tiles" }, tiles()),
       panel(t("panel.pacing"), pacingChart(), { kind: "a", id: "pacing", explained: t("tip.pacing") }),
-      panel(t("panel.minutes"), minutesChart(), { kind: "b", id: "minutes", aside: earlierName() ? t("minutes.beside", { name: earlierName() }) : null, explained: t("tip.minutes") }),
+      panel(t("panel.minutes"), minutesChart(), {
+        kind: "b",
+        id: "minutes",
+        aside: earlierName() ? t("minutes.beside", { name: earlierName() }) : null,
+        explained: t("tip.minutes"),
+      }),
       panel(t("panel.ladder"), ladder(), { kind: "c", id: "ladder", explained: t("tip.ladder") }),
-      h("div", { class: "d turning", ...hold }, [panel(t("panel.flows"), [sankey(found), conversionChips(found, 2)], { id: "flows", aside: windowText(found), explained: t("tip.flows") })]),
+      h("div", { class: "d turning", ...hold }, [
+        panel(t("panel.flows"), [sankey(found), conversionChips(found, 2)], {
+          id: "flows",
+          aside: windowText(found),
+          explained: t("tip.flows"),
+        }),
+      ]),
       h("div", { class: "e stack" }, [
         panel(t("panel.crowd"), crowd(), { id: "crowd", explained: t("tip.crowd") }),
         panel(t("panel.spend"), spend(0), { id: "spend", explained: t("tip.roi") }),
       ]),
-      h("div", { class: "f turning", ...hold }, [panel(t("panel.ranking", { dimension: t(`dimension.${dimension}`) }), ranking(dimension, 6), { id: "ranking", aside: dots(turn.value % DIMENSIONS.length), explained: t("tip.ranking") })]),
+      h("div", { class: "f turning", ...hold }, [
+        panel(t("panel.ranking", { dimension: t(`dimension.${dimension}`) }), ranking(dimension, 6), {
+          id: "ranking",
+          aside: dots(turn.value % DIMENSIONS.length),
+          explained: t("tip.ranking"),
+        }),
+      ]),
       panel(t("panel.timeline"), timeline(marks(), 5), { kind: "g", id: "timeline" }),
     ]);
   };
@@ -58,7 +90,11 @@ function hint() {
 }
 
 function dots(on) {
-  return h("span", { class: "dots", "aria-hidden": "true" }, DIMENSIONS.map((name, i) => h("i", { class: i === on ? "on" : "" })));
+  return h(
+    "span",
+    { class: "dots", "aria-hidden": "true" },
+    DIMENSIONS.map((name, i) => h("i", { class: i === on ? "on" : "" })),
+  );
 }
 
 function head() {
@@ -69,7 +105,12 @@ function head() {
   return h("header", { class: "wall-head" }, [
     h("h1", {}, [h("span", { class: "brand" }, state.brand || "rflow"), one && h("span", { class: "promotion" }, one.name)]),
     phase && h("span", { class: "phase" }, t(`phase.${phase}`)),
-    one && h("span", { class: "window" }, `${dayTime(Date.parse(one.window.from), zone.value)} – ${dayTime(Date.parse(one.window.to), zone.value)}`),
+    one &&
+      h(
+        "span",
+        { class: "window" },
+        `${dayTime(Date.parse(one.window.from), zone.value)} – ${dayTime(Date.parse(one.window.to), zone.value)}`,
+      ),
     left !== null && h("span", { class: "left" }, left > 0 ? t("wall.left", { left: duration(left, settings.language) }) : t("wall.over")),
     h("span", { class: "space" }),
     toggles({ small: true }),
