@@ -210,7 +210,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         returns=Promotion,
         body=promotions.NewPromotion,
         status=201,
-        also=(409, 413, 415),
+        also=(404, 409, 413, 415),
     ),
     _get("promotion", _PROMOTION, promotions.promotion, _V, "promotions", "A promotion", Promotion),
     Endpoint(
