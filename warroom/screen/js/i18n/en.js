@@ -202,7 +202,6 @@ export default {
   "chart.minutes": "The last {minutes} minutes; in the last full one {orders} orders, {gmv}.",
   "chart.sankey": "Flows, {window}: {told}.",
   "timeline.target": "Target",
-  "timeline.alert": "Alert",
   "timeline.note": "Note",
   "timeline.created": "{by} made {name}",
   "timeline.changed": "{by} changed the targets (version {version})",

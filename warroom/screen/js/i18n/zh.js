@@ -201,7 +201,6 @@ export default {
   "chart.minutes": "最近 {minutes} 分钟：上一整分钟 {orders} 单，{gmv}。",
   "chart.sankey": "流转图，{window}：{told}。",
   "timeline.target": "目标",
-  "timeline.alert": "告警",
   "timeline.note": "备注",
   "timeline.created": "{by} 创建 {name}",
   "timeline.changed": "{by} 调整目标（第 {version} 版）",

@@ -1,4 +1,4 @@
-// What happened: target changes, alerts and notes, newest first.
+// What happened: target changes and notes, newest first.
 
 import { h } from "../../vue.js";
 import { t } from "../i18n.js";
@@ -9,7 +9,9 @@ import { empty, money } from "./basics.js";
 
 /** {at, kind, key, title, detail} of every mark that the server tells of the window shown. */
 export function marks() {
-  return (desk()?.timeline.data?.items ?? []).map((one) => ({ ...one, ...(one.kind === "target" ? target(one) : note(one)) }));
+  const items = desk()?.timeline.data?.items ?? [];
+  // a newer server may tell of more kinds than this page, loaded before it, knows
+  return items.filter((one) => one.kind in KINDS).map((one) => ({ ...one, ...KINDS[one.kind](one) }));
 }
 
 function target(one) {
@@ -25,6 +27,7 @@ function target(one) {
 }
 
 const note = (one) => ({ key: one.note_id, title: one.text, detail: one.author });
+const KINDS = { target, note };
 
 /** Entries as a list, newest first; `act` gives what may be done about one. */
 export function timeline(entries, most = 50, act = null) {

@@ -1,4 +1,4 @@
-// The annotated timeline: target changes, alerts, notes; notes are written here.
+// The annotated timeline: target changes and notes; notes are written here.
 
 import { defineComponent, h, reactive, shallowRef } from "../../vue.js";
 import { request, segment } from "../api.js";
