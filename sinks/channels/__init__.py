@@ -1,0 +1,1 @@
+"""Where alerts go: Alertmanager, group robots, e-mail, webhooks. Each stands for itself."""
