@@ -29,7 +29,7 @@ BEGIN, END = "<!-- detection begins -->", "<!-- detection ends -->"
 README = Path(__file__).with_name("README.md")
 RATES = {"normal": 300.0, "peak": 6_000.0}
 SHARES = (0.1, 0.2, 0.3, 0.5)
-LASTING = (10, 30, 60)
+LASTING = (10, 60)
 WHERE: tuple[tuple[Pair, str | None], ...] = ((("R2", "R3"), None), (("R2", "R3"), "wecom"), (("R3", "R4"), None))
 WHEN = {"midnight": 362, "evening": 25 * 60}
 """Minutes from 18:00, when the day begins: two past midnight, and 19:00."""
@@ -119,19 +119,20 @@ class Line(Struct, frozen=True, kw_only=True):
 
 def measure(made: Mould, seeds: int, quiet_days: int, tell: Callable[[str], None] = lambda _: None) -> list[Line]:
     """Every line of the table."""
-    curve = made.curve()
+    curve, begins = made.curve(), list(WHEN.values())  # the times of day take turns
     found: dict[tuple[str, str, float], list[Trial]] = {}
     for volume, rate in RATES.items():
         days: list[tuple[float, Dent | None, int]] = [(0.0, None, 1_000 + seed) for seed in range(quiet_days)]
+        kinds = enumerate(product(SHARES, LASTING, WHERE, range(seeds)))
         days += [
-            (share, Dent(pair=pair, begin=begin, minutes=minutes, share=share, channel=channel), seed)
-            for share, minutes, (pair, channel), begin, seed in product(SHARES, LASTING, WHERE, WHEN.values(), range(seeds))
+            (share, Dent(pair=pair, begin=begins[number % len(begins)], minutes=minutes, share=share, channel=channel), seed)
+            for number, (share, minutes, (pair, channel), seed) in kinds
         ]
         for share, dent, seed in days:
             day = made.day(curve, rate, seed, () if dent is None else (dent,))
             for name, detect in DETECTORS.items():
                 found.setdefault((name, volume, share), []).append(trial(detect(day), dent))
-        tell(volume)
+            tell(f"{volume} {share:.0%}")
     return [
         Line(detector=name, volume=volume, share=share, trials=tuple(trials)) for (name, volume, share), trials in sorted(found.items())
     ]

@@ -7,7 +7,9 @@ import signal
 import socket
 import sys
 import threading
+import time
 from contextlib import suppress
+from pathlib import Path
 
 import structlog
 import uvicorn
@@ -24,16 +26,25 @@ from deploy.wiring import (
     sink_config,
     subscription_source,
     wall_clock,
+    watch_config,
     worker_config,
 )
+from sinks.channels.file import load_channels
 from sinks.sink import Sink
 from sinks.subscription.config import Subscription, Webhook
 from sinks.subscription.run import Running
 from streams.worker import Health, Worker
+from warroom.alerts.book import opened
+from warroom.alerts.outlet import Outlet
+from warroom.alerts.topic import AlertTopic
+from warroom.alerts.watch import Watch
 from warroom.auth.accounts import AccountsFile
 from warroom.web.app import make_app
 
 log = structlog.get_logger(__name__)
+
+_STALE_SECONDS = 30.0
+_GRACE_SECONDS = 5.0
 
 
 def run_worker(settings: Settings) -> None:
@@ -128,6 +139,33 @@ def run_warroom(settings: Settings) -> None:
         address = f"http://{settings.warroom_host}:{listener.getsockname()[1]}"
         log.info("war room starts", address=address, http=f"{settings.http_host}:{health.port}", accounts=config.accounts is not None)
         server.run(sockets=[listener])
+
+
+def run_alerts(settings: Settings) -> None:
+    """Judges alerts and sends them until it is told to stop. Raises RulesError or ChannelsError for a file that cannot be used."""
+    config = watch_config(settings)
+    channels = load_channels(Path(settings.alert_channels).expanduser()) if settings.alert_channels else []
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    with opened(config.redis) as book:
+        topic = AlertTopic(settings.kafka_client(), settings.topic_prefix)
+        watch = Watch(config, ladder_of(settings), book, wall_clock)
+        outlets = [Outlet(topic, book, wall_clock, to_all=True), *(Outlet(channel, book, wall_clock) for channel in channels)]
+        threads = [threading.Thread(target=one.run, args=(stop,), name=f"alerts-{one.channel.name}", daemon=True) for one in outlets]
+
+        def report() -> Report:
+            fresh = time.monotonic() - watch.looked < _STALE_SECONDS
+            return Report(fresh or not watch.looked, bool(watch.looked), {"channels": [one.channel.name for one in outlets]})
+
+        with HealthServer(settings.http_host, settings.http_port, report) as server:
+            log.info("alerts start", http=f"{settings.http_host}:{server.port}", channels=[one.name for one in channels])
+            for thread in threads:
+                thread.start()
+            watch.run(stop)
+            for thread in threads:
+                thread.join(_GRACE_SECONDS)
+        topic.close()
 
 
 def _listen(host: str, port: int) -> socket.socket:

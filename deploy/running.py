@@ -55,17 +55,19 @@ def settings_of_data(data: str, base: Settings) -> Settings:
     return settings_on(endpoints, base)
 
 
-async def start_processes(stack: Stack, settings: Settings, workers: int, *, warroom: bool = False) -> None:
+async def start_processes(stack: Stack, settings: Settings, workers: int, *, warroom: bool = False, alerts: bool = False) -> None:
     """Creates the topics where the broker does not have them from the start, then starts sink, workers and, if asked for, the war room."""
     if stack.endpoints is not None and stack.endpoints.broker != "mock":
         await asyncio.to_thread(create_topics, settings.kafka_client(), settings.topic_prefix, settings.partitions, settings.replication)
     specs = [_spec("sink", 1, settings), *(_spec("worker", n + 1, settings) for n in range(workers))]
     if warroom:
         specs.append(_spec("warroom", 1, settings))
+    if alerts:
+        specs.append(_spec("alerts", 1, settings))
     await stack.start(*specs)
 
 
-def _spec(role: Literal["worker", "sink", "warroom"], number: int, settings: Settings) -> ProcessSpec:
+def _spec(role: Literal["worker", "sink", "warroom", "alerts"], number: int, settings: Settings) -> ProcessSpec:
     port = free_port()
     return ProcessSpec(
         role=role,

@@ -21,6 +21,7 @@ from streams.crash import arm
 from streams.link import Cluster, Connections, SingleNode
 from streams.stage import StepConfig
 from streams.worker import WorkerConfig
+from warroom.alerts.watch import WatchConfig
 from warroom.auth.oidc import OidcConfig, is_safe
 from warroom.auth.roles import Role
 from warroom.event_clock import EventClock
@@ -223,3 +224,17 @@ def arm_crash_point(settings: Settings) -> None:
 def process_name(role: str) -> str:
     """A name no other process has: role, machine, process id."""
     return f"{role}-{os.uname().nodename}-{os.getpid()}"
+
+
+def watch_config(settings: Settings) -> WatchConfig:
+    """Where alerts are judged from."""
+    return WatchConfig(
+        clickhouse=replace(clickhouse_of(settings), timeout=12),
+        redis=redis_of(settings),
+        kafka=settings.kafka_client(),
+        topic_prefix=settings.topic_prefix,
+        partitions=settings.partitions,
+        rules=Path(settings.alert_rules).expanduser().resolve() if settings.alert_rules else None,
+        link=settings.alert_link,
+        event_clock=settings.clock == "event" or settings.intake == "strict",
+    )

@@ -116,3 +116,10 @@ SUBSCRIPTION_LAG_RECORDS = Gauge(
 )
 SUBSCRIPTION_PAUSED = Gauge("rflow_subscription_paused", "1 while a webhook that takes nothing is told less often.", ["subscription"])
 SUBSCRIPTION_SECONDS = Histogram("rflow_subscription_request_seconds", "Seconds a request to a webhook took.", buckets=_STEP_BUCKETS)
+
+# --- alerts -------------------------------------------------------------------------------------------------------------------------
+ALERTS = Counter("rflow_alerts", "States of alerts told, by rule and state (firing, updated, resolved).", ["rule", "state"])
+ALERT_MESSAGES = Counter(
+    "rflow_alert_messages", "States of alerts by channel and what came of them (sent, silent, refused, doubtful).", ["channel", "outcome"]
+)
+ALERT_RULES_REFUSED = Counter("rflow_alert_rules_refused", "Times the file of alert rules had changed and could not be used.")

@@ -1,4 +1,4 @@
-"""alerts: judge the detectors on labelled series."""
+"""alerts: the process that judges and sends; the detectors on labelled series."""
 
 from __future__ import annotations
 
@@ -7,11 +7,28 @@ from typing import Annotated
 
 import typer
 
-from deploy.cli.common import Json, err, out, print_json, shown, table
+from deploy.cli.common import DataDir, Json, err, out, print_json, settings_of, shown, table
+from deploy.logs import set_up_logs
 from schemas.times import to_rfc3339
 from warroom.alerts.labelled import Evaluation, Series, detect, evaluate, read_series, read_windows
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode="rich", context_settings={"help_option_names": ["-h", "--help"]})
+app = typer.Typer(
+    help="Judge the flows, send alerts; judge the detectors.",
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@app.callback()
+def serve(context: typer.Context, data: DataDir = None) -> None:
+    """Judge every brand's flows minute by minute, tell the topic `alerts`, and send to the channels, until SIGTERM or Ctrl-C."""
+    if context.invoked_subcommand is not None:
+        return
+    from deploy.processes import run_alerts
+
+    settings = settings_of(data)
+    set_up_logs(settings.log_format, settings.log_level)
+    run_alerts(settings)
 
 
 @app.command("eval")

@@ -121,12 +121,13 @@ def up(
     warroom: Annotated[
         bool, typer.Option("--warroom/--no-warroom", help="With the war room, at RFLOW_WARROOM_HOST and _PORT (127.0.0.1:8600).")
     ] = True,
+    alerts: Annotated[bool, typer.Option("--alerts", help="With the process that judges the flows and sends alerts.")] = False,
 ) -> None:
     """Start a stack for your own events and leave it running until Ctrl-C.
 
     Other commands find it by its folder: rflow census --data DIR. With --broker mock the topics are in memory and end with the run.
     """
-    status = asyncio.run(_up(data, _broker(broker), workers, fresh, warroom, load_settings()))
+    status = asyncio.run(_up(data, _broker(broker), workers, fresh, warroom, alerts, load_settings()))
     if status not in (None, signal.SIGINT, signal.SIGTERM):
         raise typer.Exit(1)
 
@@ -141,7 +142,7 @@ def warroom_port(settings: Settings) -> int:
     return chosen
 
 
-async def _up(data: Path, broker: Broker, workers: int, fresh: bool, warroom: bool, base: Settings) -> int | None:
+async def _up(data: Path, broker: Broker, workers: int, fresh: bool, warroom: bool, alerts: bool, base: Settings) -> int | None:
     def on_event(event: StackEvent) -> None:
         if event.kind == "died":
             err.print(f"[yellow]{event.process} {event.detail}; starting it again ({event.restarts + 1})[/]", highlight=False)
@@ -154,7 +155,7 @@ async def _up(data: Path, broker: Broker, workers: int, fresh: bool, warroom: bo
     async with Stack(config, on_event) as stack:
         assert stack.endpoints is not None
         settings = settings_on(stack.endpoints, base, **({"warroom_port": warroom_port(base)} if warroom else {}))
-        await start_processes(stack, settings, workers, warroom=warroom)
+        await start_processes(stack, settings, workers, warroom=warroom, alerts=alerts)
         out.print()
         out.print(f"Kafka       {settings.kafka_bootstrap}", highlight=False)
         out.print(f"Redis       {stack.redis_url}", highlight=False)

@@ -19,7 +19,7 @@ LEVELS = {"warning", "error", "critical", "exception"}
 LOGGERS = {"log", "_log"}
 ROOTS = {"RflowError": "streams", "SinkError": "sinks"}
 """The errors that stop a shard or end a worker or sink descend from these; their messages stand in these packages."""
-PASSES = {"Conflict", "StoreAway"}
+PASSES = {"Conflict", "StoreAway", "Overtaken"}
 """Of those, what is tried again and ends nothing."""
 BEGINNINGS = {"StackError", "StartError", "SettingsError", "AccountsError"}
 """The errors with which other processes cannot begin, or end: their own words are enough, the runbook names them."""

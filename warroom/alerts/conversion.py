@@ -13,6 +13,7 @@ twelfth of stretches with the highest rates, and that with the lowest, do not co
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import sqrt
 from statistics import NormalDist, median
 
 from msgspec import Struct
@@ -22,6 +23,9 @@ from warroom.alerts.judged import Judged
 LEAST_STRETCHES = 6
 STEADIEST = 0.02
 """No rate is taken to be steadier than this, as a relative standard deviation."""
+
+COMMON = 0.1
+"""Scatter of rates between stretches, as a relative standard deviation, that is nothing special: few figures are not believed much more."""
 
 _CAP = 3.0
 _TRIMMED = 12
@@ -54,8 +58,19 @@ def usual_rate(stretches: Sequence[tuple[int, int]]) -> UsualRate | None:
     rate = sum(w * x for w, (x, _) in zip(weights, kept, strict=True)) / tried
     if not 0.0 < rate < 1.0:
         return None
-    rho = max(_correlation(kept, weights, rate, left_of_variance(len(kept), len(known))), STEADIEST**2 * rate / (1 - rate))
+    found = _correlation(kept, weights, rate, left_of_variance(len(kept), len(known)))
+    rho = _shrunk(found, rate, len(kept), tried / sum(weights))
     return UsualRate(rate=rate, rho=min(rho + 1 / tried, 0.5))
+
+
+def _shrunk(found: float, rate: float, stretches: int, tried: float) -> float:
+    """The correlation that was found, drawn towards a steady rate the more, the less so many stretches of so many tries can tell of it
+    (normal shrinkage; the standard error is that of a variance about a binomial's)."""
+    unit = rate / (1 - rate)
+    steady, common = STEADIEST**2 * unit, COMMON**2 * unit
+    error = sqrt(2 / stretches) / tried
+    weight = common**2 / (common**2 + error**2)
+    return max(steady, weight * found + (1 - weight) * steady)
 
 
 def left_of_variance(kept: int, known: int) -> float:

@@ -20,6 +20,7 @@ from warroom.alerts import telling
 from warroom.alerts.flows import Finding, Flows, Share, worst
 from warroom.alerts.minutes import Key, Minute
 from warroom.alerts.rules import FlowRule, Rules, SeverityRule
+from warroom.alerts.sources import Sources
 from warroom.alerts.telling import MOST_OF_IT, Context, Stake
 
 _TOGETHER = 15 * MINUTE_MS
@@ -51,12 +52,14 @@ class Incident(Struct, frozen=True, kw_only=True):
 
 
 class BrandState(Struct, frozen=True, kw_only=True):
-    """Everything that must outlive the process: `judged` is the last minute judged, `well_since` since when the gate is open."""
+    """Everything that must outlive the process: `judged` is the last minute judged, `well_since` since when the gate is open,
+    `down` the alert that says why it is not."""
 
     brand: str
     judged: int = 0
     well_since: int = 0
     incidents: tuple[Incident, ...] = ()
+    down: Alert | None = None
 
 
 class Facts(Struct, frozen=True, kw_only=True):
@@ -83,6 +86,32 @@ class Judge:
         self.facts = facts
         self.flows = flows
         self.state = state
+        self.sources = Sources()
+
+    def remember(self, minutes: Sequence[Minute]) -> None:
+        """The minutes up to now, of a start: they are learnt from, and nothing before their end is judged."""
+        known = self.state.judged
+        if minutes:
+            well = self.state.well_since or (minutes[0].at if self.state.down is None else 0)
+            self.state = _with(self.state, judged=max(known, minutes[-1].at), well_since=well)
+        for minute in minutes:
+            self.flows.add(minute, self._frozen(minute.at))
+            self.sources.add(minute)
+            self._forgive(one for one in self.state.incidents if one.ended == minute.at)
+
+    def silent_sources(self, rules: Rules) -> list[str]:
+        """Input topics that are silent while the others go on."""
+        rule = rules.pipeline
+        return [f"nothing comes by {topic}" for topic in self.sources.silent(rule.silent_surprise)] if rule.enabled else []
+
+    def gate(self, causes: Sequence[str], at: int) -> list[Alert]:
+        """The pipeline's own alert: `causes` say what stands still, in English, none if nothing does; `at` is the time by the clock."""
+        down = self.state.down
+        if bool(causes) == (down is not None):
+            return []
+        alert = telling_pipeline(self.facts.brand, causes, down, at)
+        self.state = _with(self.state, down=alert if causes else None, well_since=0)
+        return [alert]
 
     def judge(self, minute: Minute, rules: Rules, worth: Worth, *, well: bool) -> list[Alert]:
         """The next minute, which is complete. `well`: the pipeline has nothing to complain of.
@@ -91,6 +120,7 @@ class Judge:
         """
         at = minute.at
         self.flows.add(minute, self._frozen(at))
+        self.sources.add(minute)
         if self.state.judged >= at:
             self._forgive(one for one in self.state.incidents if one.ended == at)
             return []
@@ -250,6 +280,26 @@ class Judge:
             at=to_rfc3339(at + MINUTE_MS),
             version=before.version + 1,
         )
+
+
+def telling_pipeline(brand: str, causes: Sequence[str], before: Alert | None, at: int) -> Alert:
+    """The alert that the pipeline is down, or no longer."""
+    if before is not None:
+        over = {"en": "Figures move again; flows are judged again in some minutes.", "zh": "数据已恢复更新，数分钟后恢复流转判断。"}
+        return _with(before, state=AlertState.RESOLVED, severity=Severity.INFO, summary=over, at=to_rfc3339(at), version=before.version + 1)
+    told = "; ".join(causes)
+    return Alert(
+        alert_id=f"{brand[:60]}-pipeline_down-{at // 1000}",
+        brand=brand,
+        rule="pipeline_down",
+        state=AlertState.FIRING,
+        severity=Severity.CRITICAL,
+        title={"en": "The pipeline is down: flows are not judged", "zh": "数据链路异常：暂停流转判断"},
+        summary={"en": f"{told}. Run `rflow doctor`.", "zh": f"{told}。请运行 `rflow doctor`。"},
+        since=to_rfc3339(at),
+        at=to_rfc3339(at),
+        version=1,
+    )
 
 
 def severity_of(stake: Stake, worth: Worth, rule: SeverityRule) -> Severity:

@@ -157,8 +157,10 @@ def judge_track(key: Key, track: Track, at: int, rule: FlowRule, *, down: bool) 
         if minutes > track.seen:
             break
         done, tried = track.last(minutes)
-        score = standard_score(done, tried, usual) if tried else 0.0
-        if tried * usual.rate < rule.least_expected or (score > -_LOOK_CLOSER if down else score < _LOOK_CLOSER):
+        if tried * usual.rate < rule.least_expected:
+            continue
+        score = standard_score(done, tried, usual)
+        if score > -_LOOK_CLOSER if down else score < _LOOK_CLOSER:
             continue
         judged = judge_drop(done, tried, usual) if down else judge_rise(done, tried, usual)
         found = _finding(key, track, usual, minutes, at, surprise(judged))

@@ -46,14 +46,6 @@ class PipelineRule(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     settle_minutes: Minutes = 5
 
 
-class MoneyRule(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """When a promotion's pace or a channel's spend alarms: the chance that all is well is below 10^-surprise."""
-
-    enabled: bool = True
-    surprise: Surprise = 2.0
-    least_change: Fraction = 0.05
-
-
 class SeverityRule(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """From which share of the brand's GMV an hour an alert warns, and is critical; also from so much money (minor units, null: none)."""
 
@@ -83,8 +75,6 @@ class Rules(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     drop: FlowRule = FlowRule()
     reverse: FlowRule = FlowRule(surprise=8.0, least_change=0.5)
     pipeline: PipelineRule = PipelineRule()
-    pacing: MoneyRule = MoneyRule()
-    spend: MoneyRule = MoneyRule(surprise=6.0, least_change=0.5)
     severity: SeverityRule = SeverityRule()
     planned: tuple[Planned, ...] = ()
 

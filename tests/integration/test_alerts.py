@@ -1,0 +1,163 @@
+"""The simulated midnight with most of R2 to R3 missing in one channel: told on the topic and to a robot, once, and over when it is over;
+with the worker killed instead, the pipeline's alarm alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from schemas.alert import Alert, AlertState
+from schemas.ladder_file import load_ladder
+from schemas.times import MINUTE_MS, from_rfc3339
+from sinks.config import ClickHouse
+from sources.simulator.config import SimulatorConfig
+from sources.simulator.day import PromotionDay
+from sources.simulator.drop import parse_drop
+from tests.channel_doubles import Double, served, wecom
+from tests.integration.sink_world import is_stored
+from tests.servers import wait_until
+from tests.workers import Deployment, Worker
+from warroom.alerts.book import opened
+from warroom.states import RedisConfig
+
+PATIENCE_S = 75
+BRAND = "acme"
+MIDNIGHT = from_rfc3339("2025-11-10T16:00:00Z")
+DROP = "R2>R3@00:02-00:12:0.8,channel=wecom"
+
+
+class World:
+    """A worker, a sink and the process that judges, and what comes out."""
+
+    def __init__(self, deployment: Deployment, double: Double, folder: Path, database: str) -> None:
+        self.deployment = deployment
+        self.double = double
+        self.folder = folder
+        self.database = database
+        self.worker = deployment.start()
+        self.sink = self.process("sink")
+
+    def process(self, *module: str, **given: Any) -> Worker:
+        """Another of rflow's processes, that ends with the deployment's."""
+        made = Worker(self.deployment.environment(**given), self.folder / f"{module[0]}.log", module=("deploy", *module))
+        self.deployment.workers.append(made)
+        return made
+
+    def feed(self, lines: list[bytes]) -> None:
+        """Touchpoints, until they are stored."""
+        self.deployment.until_applied(self.deployment.replay(lines).ends, PATIENCE_S)
+        steps = {shard: meta.version for shard, meta in enumerate(self.deployment.metas())}
+        settings = self.deployment.settings
+        clickhouse = {"url": settings.clickhouse_url.get_secret_value(), "database": self.database}
+        wait_until(lambda: is_stored(_clickhouse(**clickhouse), steps, 0), "the sink", PATIENCE_S)
+
+    def alerts(self) -> list[Alert]:
+        """What the topic says, in order of versions."""
+        found = [msgspec.json.decode(message.value() or b"", type=Alert) for message in self.deployment.read("alerts")]
+        return sorted(found, key=lambda one: (one.at, one.alert_id, one.version))
+
+
+def _clickhouse(url: str, database: str) -> Any:
+
+    return ClickHouse(url=url, database=database)
+
+
+@contextmanager
+def world(folder: Path, kafka: str, redis: str, clickhouse: str, database: str, prefix: str) -> Iterator[World]:
+    with served(Double(wecom), "/send?key=k-1") as double:
+        (folder / "channels.yaml").write_text(f'channels:\n  - {{name: ops, kind: wecom, url: "{double.url}"}}\n')
+        (folder / "alerts.yaml").write_text("version: 3\npipeline:\n  lag_seconds: 20\n")
+        given = {
+            "intake": "strict",
+            "clock": "event",
+            "clickhouse_url": clickhouse,
+            "clickhouse_database": database,
+            "sink_linger": 0.2,
+            "alert_rules": str(folder / "alerts.yaml"),
+            "alert_channels": str(folder / "channels.yaml"),
+            "alert_link": "https://room.example/brands",
+        }
+        with Deployment(folder, kafka, redis, prefix, prefix.rstrip("."), **given) as deployment:
+            deployment.create_topics()
+            yield World(deployment, double, folder, database)
+
+
+@pytest.fixture
+def running(tmp_path: Path, kafka: str, redis_db_url: str, clickhouse_url: str, database: str, topic_prefix: str) -> Iterator[World]:
+    with world(tmp_path, kafka, redis_db_url, clickhouse_url, database, topic_prefix) as made:
+        yield made
+
+
+def test_a_drop_in_one_channel_at_midnight_and_then_a_worker_that_is_killed(running: World) -> None:
+    config = SimulatorConfig(
+        load_ladder("5r"),
+        seed=4,
+        events=120_000,
+        users=24_000,
+        brands=(BRAND,),
+        start=datetime(2025, 11, 10, 21, 30),
+        hours=3.1,
+        late=0,
+        broken=0,
+        retries=0,
+        text_times=0,
+        drops=(parse_drop(DROP),),
+    )
+    lines = list(PromotionDay(config).lines())
+    cut = next(i for i, line in enumerate(lines) if _at(line) >= MIDNIGHT)
+    last = next(i for i, line in enumerate(lines) if _at(line) >= MIDNIGHT + 35 * MINUTE_MS)
+    running.feed(lines[:cut])
+    judging = running.process("alerts")
+    wait_until(lambda: judging.get("/readyz")[0] == 200, "the alerts' process", PATIENCE_S)
+
+    # 1. The midnight: found within three minutes, with its channel, once on the topic and once at the robot; over when it is over.
+    for begin in range(cut, last, 20_000):  # no more at once than the sink stores well within the lag that alarms
+        running.feed(lines[begin : min(begin + 20_000, last)])
+    wait_until(lambda: _states(running) >= {AlertState.FIRING, AlertState.RESOLVED}, "the alert and its end", PATIENCE_S)
+    told = running.alerts()
+    firing = told[0]
+    assert (firing.state, firing.rule, firing.scope) == (AlertState.FIRING, "flow_drop", {"channel": "wecom"})
+    assert firing.flow is not None
+    assert (firing.flow.from_, firing.flow.to) == ("R2", "R3")
+    assert 0 < from_rfc3339(firing.at) - (MIDNIGHT + 2 * MINUTE_MS) <= 3 * MINUTE_MS
+    assert {one.alert_id for one in told} == {firing.alert_id}
+    assert told[-1].state is AlertState.RESOLVED
+    wait_until(lambda: len(running.double.taken) >= 1 and "恢复" in running.double.taken[-1], "the robot", PATIENCE_S)
+    text = "\n".join(running.double.taken)
+    assert text.count(firing.title["zh"]) >= 1
+    assert "wecom" in text
+    assert "https://room.example/brands/acme" in text
+
+    # 2. The worker is killed: records wait, the pipeline alarms, no flow does.
+    running.worker.kill()
+    running.deployment.replay(lines[last:])
+    wait_until(lambda: any(one.rule == "pipeline_down" for one in running.alerts()), "the pipeline's alarm", PATIENCE_S)
+    assert {one.rule for one in running.alerts() if one.at > told[-1].at} == {"pipeline_down"}
+
+    # 3. It comes back: the pipeline's alarm resolves, and what was told is told once.
+    running.deployment.start()
+    wait_until(
+        lambda: any(one.rule == "pipeline_down" and one.state is AlertState.RESOLVED for one in running.alerts()), "its end", PATIENCE_S
+    )
+    assert judging.stop() == 0
+    versions = [(one.alert_id, one.version) for one in running.alerts()]
+    assert len(set(versions)) == len(versions)
+    settings = running.deployment.settings
+    with opened(RedisConfig(url=settings.redis_url.get_secret_value(), prefix=settings.redis_prefix)) as book:
+        _, state = book.load(BRAND)
+    assert state.down is None
+    assert [one.ended > 0 for one in state.incidents] == [True]
+
+
+def _states(running: World) -> set[AlertState]:
+    return {one.state for one in running.alerts()}
+
+
+def _at(line: bytes) -> int:
+    return int(msgspec.json.decode(line)["occurred_at"])

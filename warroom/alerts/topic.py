@@ -1,0 +1,69 @@
+"""The `alerts` topic as one of the ways out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from confluent_kafka import KafkaException, Producer
+
+from schemas.alert import CE_TYPE, Alert
+from sinks.channels.delivery import TryLater
+
+TOPIC = "alerts"
+_SECONDS = 10.0
+
+
+class AlertTopic:
+    """Writes every state in order, keyed by alert. A repeat carries the version it has, and readers keep the highest."""
+
+    name = TOPIC
+    batch = 500
+    a_minute: int | None = None
+    may_repeat = True
+
+    def __init__(self, kafka: dict[str, Any], prefix: str) -> None:
+        settings = {"enable.idempotence": True, "acks": "all", "message.timeout.ms": int(_SECONDS * 1000), "partitioner": "murmur2_random"}
+        self._kafka = {**kafka, **settings}
+        self._topic = f"{prefix}{TOPIC}"
+        self._producer: Producer | None = None
+
+    def deliver(self, alerts: Sequence[Alert]) -> None:
+        """Write and wait for the acknowledgements. Raises TryLater."""
+        if self._producer is None:
+            self._producer = Producer(self._kafka)
+        failed: list[str] = []
+        try:
+            for one in alerts:
+                self._producer.produce(
+                    self._topic,
+                    msgspec.json.encode(one),
+                    one.alert_id,
+                    headers=_headers(one),
+                    on_delivery=lambda error, _: failed.append(error.str()) if error is not None else None,
+                )
+            left = self._producer.flush(_SECONDS + 1)
+        except (KafkaException, BufferError) as error:
+            failed, left = [str(error)], 0
+        if failed or left:
+            self.close()  # an idempotent producer that has given up a record would go on behind a hole
+            raise TryLater(f"Kafka does not take {self._topic}: {failed[0] if failed else 'no answer'}", 2.0)
+
+    def close(self) -> None:
+        """Let go of the producer."""
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            producer.purge()
+            producer.flush(0)
+
+
+def _headers(alert: Alert) -> list[tuple[str, str | bytes | None]]:
+    return [
+        ("ce_specversion", b"1.0"),
+        ("ce_id", f"{alert.alert_id}:{alert.version}".encode()),
+        ("ce_source", b"/rflow/alerts"),
+        ("ce_type", CE_TYPE.encode()),
+        ("ce_time", alert.at.encode()),
+        ("content-type", b"application/json"),
+    ]
