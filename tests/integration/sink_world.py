@@ -115,10 +115,10 @@ def sink_process(settings: SinkConfig, crash_at: str | None = None, nth: int = 1
 
 
 def run_until_killed(settings: SinkConfig, crash_at: str, nth: int) -> bool:
-    """Run a sink until its crash point kills it; False if it never got there within the time it takes to store everything."""
+    """Run a sink until its crash point kills it; False if it never got there within far more time than storing everything takes."""
     with sink_process(settings, crash_at, nth) as process:
         try:
-            return process.wait(8) == -signal.SIGKILL
+            return process.wait(60) == -signal.SIGKILL
         except subprocess.TimeoutExpired:
             return False
 
@@ -145,6 +145,14 @@ def is_stored(clickhouse: ClickHouse, steps: dict[int, int], transitions: int) -
     except Exception:
         return False
     return all(shards.get(shard, 0) >= version for shard, version in steps.items()) and count >= transitions and not is_open[0][0]
+
+
+def is_migrated(clickhouse: ClickHouse) -> bool:
+    """Whether the sink's tables are there."""
+    try:
+        return bool(query(clickhouse, "SELECT count() FROM shards"))
+    except Exception:
+        return False
 
 
 def query(clickhouse: ClickHouse, text: str) -> list[tuple[Any, ...]]:

@@ -19,6 +19,7 @@ from tests.integration.sink_world import (
     Log,
     config,
     contents,
+    is_migrated,
     is_stored,
     query,
     run_until_killed,
@@ -108,7 +109,8 @@ def test_a_step_is_stored_with_its_transitions(
     log.flush()
     settings = config(mock_broker, topic_prefix, clickhouse_url, database, block_rows=20)
     with sink_process(settings) as sink:
-        time.sleep(3)
+        wait_until(lambda: is_migrated(settings.clickhouse), "the sink's tables", 60)
+        time.sleep(2)
         assert query(settings.clickhouse, "SELECT count() FROM transitions") == [(0,)]
         for shard, told in published.entries.items():
             later = "transitions" if shard % 2 else "rollups"

@@ -93,7 +93,7 @@ def test_each_transition_is_told_in_its_users_order_whatever_fails_and_whoever_i
         wait_until(lambda: len(receiver.taken) > 150, "a part of it to be told", 60)
         first.kill()
         second = start(str(tmp_path / "crm.yaml"))
-        wait_until(lambda: delivered(receiver) >= 38 * 10, "all of it to be told", 60)
+        wait_until(lambda: delivered(receiver) >= 38 * 10, "all of it to be told", 180)
 
         # The receiver goes away: nobody is given up for that, and what waits is told when it is back.
         receiver.close()
@@ -102,7 +102,7 @@ def test_each_transition_is_told_in_its_users_order_whatever_fails_and_whoever_i
         dead = len(letters(tmp_path))
         assert second.metric("rflow_subscription_waiting", subscription="crm") > 0
         receiver.open()
-        wait_until(lambda: delivered(receiver) >= 38 * 15, "the rest to be told", 60)
+        wait_until(lambda: delivered(receiver) >= 38 * 15, "the rest to be told", 180)
         # One that fails while nothing else is told may be the receiver's fault: it waits until others are taken.
         last = 15
         until = time.monotonic() + 60
@@ -111,7 +111,7 @@ def test_each_transition_is_told_in_its_users_order_whatever_fails_and_whoever_i
             last += 1
             told += log.tell_users(range(1), range(last, last + 1))
             time.sleep(0.3)
-        wait_until(lambda: delivered(receiver) == 38 * 15 + last - 15, "user 0", 30)
+        wait_until(lambda: delivered(receiver) == 38 * 15 + last - 15, "user 0", 180)
         assert second.metric("rflow_subscription_paused", subscription="crm") == 0
         assert second.metric("rflow_subscription_dead_letters_total", subscription="crm") >= len(letters(tmp_path)) - dead
         wait_until(lambda: second.metric("rflow_subscription_waiting", subscription="crm") == 0, "nothing to wait", 30)
@@ -134,7 +134,9 @@ def test_each_transition_is_told_in_its_users_order_whatever_fails_and_whoever_i
     given_up = {one["transition"]["id"]: one for one in letters(tmp_path)}
     assert taken | set(given_up) == set(told)
     assert {one["transition"]["user_id"] for one in given_up.values()} == {NEVER, ALWAYS_500}
-    assert {one["why"][:10] for one in given_up.values()} == {"status 400", "status 500"}
+    whys = {user: {one["why"][:10] for one in given_up.values() if one["transition"]["user_id"] == user} for user in (NEVER, ALWAYS_500)}
+    assert whys[NEVER] == {"status 400"}
+    assert "status 500" in whys[ALWAYS_500]  # where the receiver went away the last failure is a connection cut
     assert all(one["requests"] >= 3 for one in given_up.values() if one["transition"]["user_id"] == ALWAYS_500)
     for user, seqs in first_told(receiver).items():
         assert seqs == sorted(seqs), user
