@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated
 
-from fastapi import Path, Query
+from fastapi import Depends, Path, Query
 
 from schemas.times import LAST_MS, MINUTE_MS, from_rfc3339
-from warroom.lists import LONGEST_MS
+from warroom.lists import LONGEST_MS, Span
 from warroom.web.problems import FieldError, Problem
 
 _DATE = r"(19[7-9]\d|2[01]\d\d|22[0-8]\d)-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])"
@@ -52,6 +53,26 @@ def whole_minutes(begin: str, end: str, prefix: str = "") -> tuple[int, int]:
     if until - start > LONGEST_MS:
         raise _wrong(f"{prefix}to", "a period of 400 days at most")
     return start - start % MINUTE_MS, min(until + -until % MINUTE_MS, LAST_MS - LAST_MS % MINUTE_MS)
+
+
+async def _span_asked(
+    brand: Brand,
+    from_: From,
+    to: To,
+    channel: Channel = "",
+    campaign_id: Campaign = "",
+    store_id: Store = "",
+    guide_id: Guide = "",
+) -> Callable[[], Span]:
+    def span() -> Span:
+        start, end = whole_minutes(from_, to)
+        return Span(brand=brand, start=start, end=end, channel=channel, campaign_id=campaign_id, store_id=store_id, guide_id=guide_id)
+
+    return span
+
+
+SpanAsked = Annotated[Callable[[], Span], Depends(_span_asked)]
+"""The span that the address asks for. Called by the handler, so that what is not well formed is told before; raises Problem 400."""
 
 
 def as_long(begin: str, minutes: int, prefix: str) -> tuple[int, int]:

@@ -10,7 +10,7 @@ from schemas.times import MINUTE_MS
 from warroom.drill import Dimension, LabelLine, Steps
 from warroom.lists import Span
 from warroom.web.call import CallOf
-from warroom.web.parameters import Brand, Campaign, Channel, From, Guide, Limit, OneLabel, Step, Store, To, whole_minutes
+from warroom.web.parameters import Brand, From, Limit, OneLabel, SpanAsked, Step, To, whole_minutes
 from warroom.web.problems import Problem
 
 _MOST_STEPS = 50_000
@@ -21,19 +21,12 @@ OfDimension = Annotated[Dimension | None, Query(description="the dimension of th
 
 async def labels(
     call: CallOf,
-    brand: Brand,
-    from_: From,
-    to: To,
+    asked: SpanAsked,
     by: SplitBy,
-    channel: Channel = "",
-    campaign_id: Campaign = "",
-    store_id: Store = "",
-    guide_id: Guide = "",
     limit: Limit = 100,
 ) -> list[LabelLine]:
     """What each label sold and moved in the period, the best by GMV first; with labels to keep to, of these alone."""
-    start, end = whole_minutes(from_, to)
-    span = Span(brand=brand, start=start, end=end, channel=channel, campaign_id=campaign_id, store_id=store_id, guide_id=guide_id)
+    span = asked()
     room = call.room
     found: list[LabelLine] = await room.shared.get(
         ("labels", span, by, limit), lambda: room.pool.ask(lambda drill: drill.label_lines(span, by, limit))

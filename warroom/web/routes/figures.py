@@ -10,20 +10,17 @@ from msgspec import Meta, Struct
 from schemas.times import LAST_MS, MINUTE_MS
 from warroom.compare import Comparison, Period, compare_periods
 from warroom.figures import Activating, By, Census, LedgerLine, Returning, Scaling, Triangulating
-from warroom.lists import FlowLine, Span
+from warroom.lists import FlowLine
 from warroom.web.call import CallOf
 from warroom.web.cursors import decode_cursor, encode_cursor
 from warroom.web.parameters import (
     AgainstFrom,
     AgainstTo,
     Brand,
-    Campaign,
-    Channel,
     Cursor,
     From,
-    Guide,
     Limit,
-    Store,
+    SpanAsked,
     To,
     as_long,
     whole_minutes,
@@ -85,17 +82,10 @@ async def compare(
 
 async def flows(
     call: CallOf,
-    brand: Brand,
-    from_: From,
-    to: To,
-    channel: Channel = "",
-    campaign_id: Campaign = "",
-    store_id: Store = "",
-    guide_id: Guide = "",
+    asked: SpanAsked,
 ) -> list[FlowLine]:
     """Who went from which layer to which in the period. Without a store or guide it is read from sums, and quick for any period."""
-    start, end = whole_minutes(from_, to)
-    span = Span(brand=brand, start=start, end=end, channel=channel, campaign_id=campaign_id, store_id=store_id, guide_id=guide_id)
+    span = asked()
     room = call.room
     found: list[FlowLine] = await room.shared.get(("flows", span), lambda: room.pool.ask(lambda lists: lists.flow_lines(span)))
     return found

@@ -12,11 +12,11 @@ from schemas.times import LAST_MS
 from streams.labels import Labels
 from streams.state import State
 from warroom.evidence import Evidence, evidence_of
-from warroom.lists import Behind, MoveLine, OrderLine, Span
+from warroom.lists import Behind, MoveLine, OrderLine
 from warroom.states import States
 from warroom.web.call import CallOf
 from warroom.web.cursors import decode_cursor, encode_cursor
-from warroom.web.parameters import Brand, Campaign, Channel, Cursor, From, Guide, LayerFilter, Limit, Store, To, UserId, whole_minutes
+from warroom.web.parameters import Brand, Cursor, LayerFilter, Limit, SpanAsked, UserId
 from warroom.web.problems import Problem
 
 
@@ -44,20 +44,13 @@ class UserStanding(Struct, frozen=True, kw_only=True):
 
 async def orders(
     call: CallOf,
-    brand: Brand,
-    from_: From,
-    to: To,
-    channel: Channel = "",
-    campaign_id: Campaign = "",
-    store_id: Store = "",
-    guide_id: Guide = "",
+    asked: SpanAsked,
     cursor: Cursor = None,
     limit: Limit = 100,
 ) -> Orders:
     """Orders and refunds of a period. Viewers see masked user ids."""
-    start, end = whole_minutes(from_, to)
+    span = asked()
     behind = _behind("orders", cursor)
-    span = Span(brand=brand, start=start, end=end, channel=channel, campaign_id=campaign_id, store_id=store_id, guide_id=guide_id)
     found = await call.room.pool.ask(lambda lists: lists.order_lines(span, limit + 1, behind))
     following = _following("orders", behind, [one.at for one in found], limit)
     return Orders(items=[msgspec.structs.replace(one, user_id=call.shown(one.user_id)) for one in found[:limit]], next=following)
@@ -65,22 +58,15 @@ async def orders(
 
 async def transitions(
     call: CallOf,
-    brand: Brand,
-    from_: From,
-    to: To,
+    asked: SpanAsked,
     from_layer: LayerFilter = "",
     to_layer: LayerFilter = "",
-    channel: Channel = "",
-    campaign_id: Campaign = "",
-    store_id: Store = "",
-    guide_id: Guide = "",
     cursor: Cursor = None,
     limit: Limit = 100,
 ) -> Moves:
     """Transitions that took effect in a period. Viewers see masked user ids."""
-    start, end = whole_minutes(from_, to)
+    span = asked()
     behind = _behind("transitions", cursor)
-    span = Span(brand=brand, start=start, end=end, channel=channel, campaign_id=campaign_id, store_id=store_id, guide_id=guide_id)
     found = await call.room.pool.ask(lambda lists: lists.move_lines(span, from_layer, to_layer, limit + 1, behind))
     following = _following("transitions", behind, [one.effective_at for one in found], limit)
     return Moves(items=[msgspec.structs.replace(one, user_id=call.shown(one.user_id)) for one in found[:limit]], next=following)
