@@ -8,7 +8,9 @@ import socket
 import sys
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
+from importlib.metadata import version
 from pathlib import Path
 
 import structlog
@@ -33,6 +35,7 @@ from sinks.channels.file import load_channels
 from sinks.sink import Sink
 from sinks.subscription.config import Subscription, Webhook
 from sinks.subscription.run import Running
+from streams import metrics
 from streams.worker import Health, Worker
 from warroom.alerts.book import opened
 from warroom.alerts.outlet import Outlet
@@ -63,7 +66,7 @@ async def _worker(settings: Settings) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, worker.stop)
-    with HealthServer(settings.http_host, settings.http_port, report) as server:
+    with _told(settings, "worker", report) as server:
         log.info("worker starts", http=f"{settings.http_host}:{server.port}", ladder=settings.ladder, intake=settings.intake)
         await worker.run()
 
@@ -80,7 +83,7 @@ def run_sink(settings: Settings) -> None:
         health = sink.health()
         return Report(health.ok, health.ready, {"detail": health.detail, "lag_records": health.lag_records})
 
-    with HealthServer(settings.http_host, settings.http_port, report) as server:
+    with _told(settings, "sink", report) as server:
         log.info("sink starts", http=f"{settings.http_host}:{server.port}", database=settings.clickhouse_database)
         sink.run(stop)
 
@@ -111,6 +114,13 @@ def _health_of(settings: Settings, running: Running) -> HealthServer:
     def report() -> Report:
         return Report(True, running.ready, {"waiting": running.waiting, "behind": running.behind, "error": running.trouble})
 
+    return _told(settings, "subscription", report)
+
+
+def _told(settings: Settings, process: str, report: Callable[[], Report]) -> HealthServer:
+    """The health server of a process, which also tells what it is."""
+    metrics.PROCESS.labels(process, version("rflow")).set(1)
+    metrics.PARTITIONS.set(settings.partitions)
     return HealthServer(settings.http_host, settings.http_port, report)
 
 
@@ -135,7 +145,7 @@ def run_warroom(settings: Settings) -> None:
     def report() -> Report:
         return Report(True, server.started, {})
 
-    with HealthServer(settings.http_host, settings.http_port, report) as health:
+    with _told(settings, "warroom", report) as health:
         address = f"http://{settings.warroom_host}:{listener.getsockname()[1]}"
         log.info("war room starts", address=address, http=f"{settings.http_host}:{health.port}", accounts=config.accounts is not None)
         server.run(sockets=[listener])
@@ -158,7 +168,7 @@ def run_alerts(settings: Settings) -> None:
             fresh = time.monotonic() - watch.looked < _STALE_SECONDS
             return Report(fresh or not watch.looked, bool(watch.looked), {"channels": [one.channel.name for one in outlets]})
 
-        with HealthServer(settings.http_host, settings.http_port, report) as server:
+        with _told(settings, "alerts", report) as server:
             log.info("alerts start", http=f"{settings.http_host}:{server.port}", channels=[one.name for one in channels])
             for thread in threads:
                 thread.start()

@@ -8,6 +8,14 @@ from schemas.deadletter import Reason
 
 _STEP_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
+# --- every process --------------------------------------------------------------------------------------------------------------
+PROCESS = Gauge(
+    "rflow_process_info",
+    "1: what this process is (worker, sink, warroom, alerts, subscription), and of which release.",
+    ["process", "version"],
+)
+PARTITIONS = Gauge("rflow_partitions", "Partitions of every topic, and so shards, as this process was told.")
+
 # --- the shard step -------------------------------------------------------------------------------------------------------------
 STEPS = Counter("rflow_steps", "Steps applied to Redis.", ["shard"])
 STEP_CONFLICTS = Counter("rflow_step_conflicts", "Steps thrown away because someone else had moved the shard.", ["shard"])

@@ -59,6 +59,9 @@ NEEDS = (
     Need("redis-server", on_path("redis-server"), "redis-server", "the state store and its cluster"),
     Need("chromium", on_path("chromium"), "chromium", "the tests of the screen in a real browser"),
     Need("fonts for Chinese", has_chinese_font, "fonts-noto-cjk", "the screen in that browser"),
+    Need("Prometheus, with promtool", on_path("promtool"), "prometheus", "the rules of its alerts, and a real scrape"),
+    Need("Alertmanager, with amtool", on_path("amtool"), "prometheus-alertmanager", "an alert that is told"),
+    Need("redis_exporter", on_path("prometheus-redis-exporter"), "prometheus-redis-exporter", "what alerts ask of Redis itself"),
     Need("a JDK, Java 17 or later", java_compiles, "default-jdk-headless", f"Apache Kafka {VERSION}, and the subscriber in Java"),
     Need("Maven (mvn)", on_path("mvn"), "maven", f"fetching the jars of Apache Kafka {VERSION}"),
 )

@@ -61,8 +61,10 @@ Sent = tuple[str, int, bytes | None, bytes | None, list[tuple[str, bytes]] | Non
 class Worker:
     """One worker process, or another of rflow's that `module` runs. `port` is where its health is told."""
 
-    def __init__(self, environment: dict[str, str], log: Path, *arguments: str, module: tuple[str, ...] = ("deploy", "worker")) -> None:
-        self.port = free_port()
+    def __init__(
+        self, environment: dict[str, str], log: Path, *arguments: str, module: tuple[str, ...] = ("deploy", "worker"), port: int = 0
+    ) -> None:
+        self.port = port or free_port()
         self.log = log
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("RFLOW_")}
         with log.open("ab") as file:

@@ -32,6 +32,7 @@ DOCUMENTS = (
     "deploy/GUARANTEES.md",
     "deploy/OPERATING.md",
     "deploy/RUNBOOK.md",
+    "deploy/RUNBOOK_ALARMS.md",
     "deploy/RUNBOOK_SUBSCRIPTIONS.md",
 )
 LONGEST = 500

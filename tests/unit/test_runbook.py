@@ -1,4 +1,4 @@
-"""deploy/RUNBOOK.md is whole: every stop reason, every line at warning or error and every metric is in it, and nothing that is not told."""
+"""The runbook is whole: every stop reason, line at warning or error, metric and alarm is in it, and nothing that is not told."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 from prometheus_client import Counter, Gauge, Histogram
 
 from streams import metrics
@@ -96,7 +97,17 @@ METRICS = {
     for metric in vars(metrics).values()
     if isinstance(metric, Counter | Gauge | Histogram)
 }
-EXPRESSIONS = re.findall(r"^\| (?:wake|look) \| `(.+?)` \| \d+m \|", TEXT, re.MULTILINE)
+RULES = [
+    rule
+    for file in sorted((ROOT / "deploy" / "prometheus" / "rules").glob("*.yaml"))
+    for group in yaml.safe_load(file.read_text())["groups"]
+    for rule in group["rules"]
+]
+RECORDED = {rule["record"]: rule["expr"] for rule in RULES if "record" in rule}
+ALARMS = {rule["alert"]: rule for rule in RULES if "alert" in rule}
+EXPRESSIONS = [re.sub(r"\w+(?::\w+)+", lambda name: f"({RECORDED[name[0]]})", rule["expr"]) for rule in ALARMS.values()]
+"""What alarms ask, with what is recorded written out."""
+ALARM_PAGE = (ROOT / "deploy" / "RUNBOOK_ALARMS.md").read_text(encoding="utf-8")
 LOOKED_AT = set(re.findall(r"rflow_\w+", "".join(re.findall(r"^Only for looking at: (?:.+\n)+", TEXT, re.MULTILINE))))
 
 
@@ -155,7 +166,7 @@ def test_the_tests_that_it_names_exist(name: str) -> None:
 
 
 def test_every_metric_has_an_alarm_or_is_said_to_need_none() -> None:
-    alarmed = {name for expression in EXPRESSIONS for name in re.findall(r"rflow_\w+", expression)}
+    alarmed = {name for expression in EXPRESSIONS for name in re.findall(r"\brflow_\w+", expression)}
     declared = {name + suffix: name for name in METRICS for suffix in SUFFIXES}
     assert not {name for name in alarmed if name not in declared}, "an alarm on what no process tells"
     with_alarm = {declared[name] for name in alarmed}
@@ -172,4 +183,22 @@ def test_labels_of_alarms_are_those_of_their_metrics() -> None:
         for name in group.split(",")
     }
     named |= {label for expression in EXPRESSIONS for label in re.findall(r"(\w+)[!=]~?\"", expression)}
-    assert named <= labels | {"le", "job"}
+    assert named <= labels | {"le", "job", "instance"}
+
+
+def test_every_alarm_has_its_entry_and_every_entry_its_alarm() -> None:
+    entries = dict(re.findall(r"^### (\w+)\n((?:(?!#).*\n)*)", ALARM_PAGE, re.MULTILINE))
+    assert set(entries) == set(ALARMS)
+    assert not [name for name, entry in entries.items() if re.findall(r"^- \*\*(.+?)\*\*", entry, re.MULTILINE) != ["Means", "Do"]]
+
+
+@pytest.mark.parametrize("alarm", sorted(ALARMS))
+def test_every_alarm_says_how_grave_it_is_and_leads_to_its_entry(alarm: str) -> None:
+    rule = ALARMS[alarm]
+    assert rule["labels"]["severity"] in ("critical", "warning")
+    assert rule["annotations"]["runbook_url"].endswith(f"/RUNBOOK_ALARMS.md#{alarm.lower()}")
+
+
+@pytest.mark.parametrize("words", sorted(set(re.findall(r"^- \*\*Do\*\*: `(?!rflow |/)([^`]+)`", ALARM_PAGE, re.MULTILINE))))
+def test_the_messages_that_alarms_lead_to_have_an_entry(words: str) -> None:
+    assert any(words in title for title in TITLES)

@@ -1,0 +1,1 @@
+"""Grafana's dashboards, generated: `python -m deploy.grafana` writes them."""
