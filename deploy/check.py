@@ -19,7 +19,7 @@ from schemas.touchpoint import Tick
 from schemas.validate import Validator
 from streams.headers import Mark, mark_of, read_headers
 from streams.ladder import RELATION_KINDS, Brand, Rules
-from streams.meta import Meta
+from streams.meta import Meta, Origin
 from streams.pace import PACES, paces_told
 from streams.plain import Outcome, PlainFold, PlainUser, UserKey
 from streams.replayed import own_place
@@ -106,36 +106,18 @@ def _shard(
     done: Recomputed,
     on_read: Callable[[int], None],
 ) -> None:
-    missing = reader.missing(shard)
-    done.missing += missing
     meta = states.meta(shard)
     require_ladder(shard, meta, ladder)
     fold = PlainFold(ladder)
-    seen_forwards: set[tuple[int, Mark]] = set()
-    seen_replays: set[str] = set()
-    refused = reader.refused(shard)
-    for topic, item, message in reader.records(shard, meta.offsets, on_read):
-        if isinstance(item, InvalidRecord) or (topic, message.offset()) in refused:
-            continue
-        if not isinstance(item, Tick):
-            if partition_of(item.user_id, settings.partitions) != shard:
-                continue
-            headers = read_headers(message)
-            if (mark := mark_of(headers, settings.partitions)) is not None:
-                if (topic, mark) in seen_forwards:
-                    continue
-                seen_forwards.add((topic, mark))
-            done.events += 1
-            place = own_place(headers, shard)
-            if place in seen_replays:
-                done.duplicates += 1
-                continue
-            if place is not None:
-                seen_replays.add(place)
-        outcome, _ = fold.apply(item)
-        done.duplicates += outcome is Outcome.DUPLICATE
-        if outcome is Outcome.JUNK and not isinstance(item, Tick):
-            done.junk[item.channel or ""] = done.junk.get(item.channel or "", 0) + 1
+    missing = reader.missing(shard)
+    done.missing += missing
+    # Where its users were before they were dealt to more shards, and then its own logs.
+    for origin in meta.origins:
+        missing += reader.missing(origin.shard)
+        _records(shard, settings.partitions, origin, fold, reader, done, on_read)
+    _records(
+        shard, settings.partitions, Origin(shard=shard, partitions=settings.partitions, offsets=meta.offsets), fold, reader, done, on_read
+    )
     if not missing:
         compare(fold, states.users(shard), shard, meta, Rules(ladder), done)
     figures = fold.figures()
@@ -143,6 +125,37 @@ def _shard(
     done.gmv += figures.gmv
     done.refunds += figures.refunds
     done.buyers += figures.buyers
+
+
+def _records(
+    shard: int, partitions: int, place: Origin, fold: PlainFold, reader: InputReader, done: Recomputed, on_read: Callable[[int], None]
+) -> None:
+    """Folds what the users of `shard`, one of `partitions`, have in the logs of a place, in the order in which it was taken there."""
+    seen_forwards: set[tuple[int, Mark]] = set()
+    seen_replays: set[str] = set()
+    refused = reader.refused(place.shard)
+    for topic, item, message in reader.records(place.shard, place.offsets, on_read):
+        if isinstance(item, InvalidRecord) or (topic, message.offset()) in refused:
+            continue
+        if not isinstance(item, Tick):
+            if partition_of(item.user_id, partitions) != shard or partition_of(item.user_id, place.partitions) != place.shard:
+                continue
+            headers = read_headers(message)
+            if (mark := mark_of(headers, partitions)) is not None:
+                if (topic, mark) in seen_forwards:
+                    continue
+                seen_forwards.add((topic, mark))
+            done.events += 1
+            replay = own_place(headers, place.shard)
+            if replay in seen_replays:
+                done.duplicates += 1
+                continue
+            if replay is not None:
+                seen_replays.add(replay)
+        outcome, _ = fold.apply(item)
+        done.duplicates += outcome is Outcome.DUPLICATE
+        if outcome is Outcome.JUNK and not isinstance(item, Tick):
+            done.junk[item.channel or ""] = done.junk.get(item.channel or "", 0) + 1
 
 
 def compare(fold: PlainFold, users: Iterable[tuple[str, State | None]], shard: int, meta: Meta, rules: Rules, done: Recomputed) -> None:

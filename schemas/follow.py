@@ -28,6 +28,8 @@ later. A time or the end may bring a few of before once more, where rflow repeat
 
 T = TypeVar("T")
 _AGAIN_S = 0.05
+_LOOK_S = 30.0
+"""So often it looks whether the topic has got more partitions."""
 _MOVING = (KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE)
 _OPTIONS: dict[str, Any] = {
     "group.id": "rflow-subscriber",
@@ -75,8 +77,9 @@ class Batch(Struct, kw_only=True):
 class Subscriber:
     """A reader of the partitions of `topic` (its full name). Blocking, for one thread.
 
-    `positions` are those stored; partitions without one begin at `start`. `partitions` None reads all of them. `kafka` are librdkafka's
-    options. A batch that could not be stored is not told again: close, and begin anew with what is stored.
+    `positions` are those stored; partitions without one begin at `start`, or where others have one at their own beginning: they have been
+    added since. `partitions` None reads all of them, also those that are added meanwhile. `kafka` are librdkafka's options. A batch that
+    could not be stored is not told again: close, and begin anew with what is stored.
     """
 
     def __init__(
@@ -99,6 +102,8 @@ class Subscriber:
         self._consumer = Consumer({**_OPTIONS, **kafka})
         try:
             self._stored: dict[int, Position] = dict(positions or {})
+            self._reads_all = partitions is None
+            self._looked = time.monotonic()
             self.positions = self._begin(start, partitions, accept_gap=accept_gap)
         except BaseException:
             self._consumer.close()
@@ -124,6 +129,8 @@ class Subscriber:
         Raises RecordsMissed where the log is cut off meanwhile, KafkaException for what Kafka refuses. What passes by itself does not end
         it: librdkafka tries again.
         """
+        if self._reads_all and time.monotonic() - self._looked >= _LOOK_S:
+            self._look_for_more()
         found = self._consumer.consume(1, seconds)
         if found and most > 1:
             found += self._consumer.consume(most - 1, 0)
@@ -178,8 +185,22 @@ class Subscriber:
         if strange := sorted({*chosen, *(self._stored if partitions is None else ())} - set(found.partitions)):
             raise OtherLog(f"expected {self.topic} to have partition {strange[-1]}, found {len(found.partitions)} partitions")
         new = [partition for partition in chosen if partition not in self._stored]
-        begins = dict(zip(new, self._starts(start, new), strict=True))
+        added = self._reads_all and bool(self._stored)
+        begins = dict(zip(new, self._starts("beginning" if added else start, new), strict=True))
         return {p: begins[p] if p in begins else self._resume(p, self._stored[p], accept_gap=accept_gap) for p in chosen}
+
+    def _look_for_more(self) -> None:
+        """Reads partitions, too, that the topic has got since. While Kafka does not answer, none are known."""
+        self._looked = time.monotonic()
+        try:
+            there = self._consumer.list_topics(self.topic, timeout=self._timeout).topics[self.topic].partitions
+            new = sorted(set(there) - set(self.positions))
+            begins = dict(zip(new, self._starts("beginning", new), strict=True))
+        except KafkaException:
+            return
+        if begins:
+            self.positions |= begins
+            self._consumer.incremental_assign([TopicPartition(self.topic, p, at.offset) for p, at in begins.items()])
 
     def _starts(self, start: Start, partitions: list[int]) -> list[Position]:
         if isinstance(start, datetime):

@@ -112,7 +112,7 @@ def _tell_shards(client: Client, partitions: int) -> None:
     count, highest = client.query("SELECT uniqExact(shard), max(shard) FROM shards").result_rows[0]
     if count and highest >= partitions:
         raise StoreError(
-            f"the database holds shard {highest}, expected shards 0 to {partitions - 1}: the number of partitions never changes"
+            f"the database holds shard {highest}, expected shards 0 to {partitions - 1}: set `partitions` to the number that there are"
         )
     if count < partitions:
         _carried_out(client.insert("shards", [(shard,) for shard in range(partitions)], column_names=["shard"]))

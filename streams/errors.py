@@ -31,12 +31,16 @@ class LadderChanged(ShardStopped):
     """The shard's state was built with another ladder than the one given."""
 
 
+class SplitUnfinished(ShardStopped):
+    """The shard's users are being dealt to more shards, and not all have been."""
+
+
 class StateUnreadable(ShardStopped):
     """A value in Redis is not what this release wrote."""
 
 
 class PartitionsChanged(RflowError):
-    """A topic, or the state, has another number of partitions than the worker was told."""
+    """A topic, or the state, has another number of partitions than was told."""
 
 
 class Conflict(RflowError):

@@ -432,6 +432,10 @@ class Fold:
     def _misplaced(
         self, touchpoint: Touchpoint, topic: int, offset: int, message: Message, headers: list[tuple[str, bytes | None]], right: int
     ) -> None:
+        placed_to = self.meta.placed_to
+        if placed_to and offset < placed_to[topic]:
+            # Forwarded when there were fewer shards, if it was: once more, under a mark of this shard's.
+            headers = [header for header in headers if header[0] != FORWARDED_HEADER]
         if any(name == FORWARDED_HEADER for name, _ in headers):
             detail = f"expected partition {right} of {self._partitions} for its user, found it on {self._shard} after it had been forwarded"
             self._letter(topic, offset, message, Reason.MISROUTED, detail)

@@ -21,6 +21,22 @@ class Moving(Struct, kw_only=True):
     short: int = 0
 
 
+class Origin(Struct, kw_only=True):
+    """Where users of a shard were before it was split off: `shard` of so many `partitions`, which had applied its logs up to `offsets`."""
+
+    shard: int
+    partitions: int
+    offsets: list[int]
+
+
+class Splitting(Struct, kw_only=True):
+    """The dealing of users, once of one of `before` shards, to it and those split off it. Of the roster the first `left` users are still to
+    be looked at; None while what the shard has last said may not have been published."""
+
+    before: int
+    left: int | None = None
+
+
 class Meta(Struct, kw_only=True):
     """`offsets` and `reached` are per input topic, in the order of `KINDS`: the last applied offset (-1: none) and the time up to which
     all of that log is known (-1: none). `sweeping` is the turn being swept, `roster_index` how far; `swept_to` the last turn done.
@@ -30,6 +46,9 @@ class Meta(Struct, kw_only=True):
     judged otherwise as junk, with the paces of its topic, and up to which time.
     `senders` holds, per `topic:sender shard`, where on the sender's log the last forwarded record lay that was taken. `token` names the
     step that wrote the meta. `partitions` is the number of shards to which the users are dealt (0: not known).
+
+    Of a shard that has been split, or was split off another: `origins` tell where its users were before, the first first, and records of a
+    topic below `placed_to` may have been forwarded to it when there were fewer shards. While `splitting` is set it takes no steps.
     """
 
     version: int = 0
@@ -48,6 +67,9 @@ class Meta(Struct, kw_only=True):
     senders: dict[str, int] = {}
     topic_ids: dict[str, str] = {}
     partitions: int = 0
+    origins: list[Origin] = []
+    placed_to: list[int] = []
+    splitting: Splitting | None = None
 
     def copy(self) -> Meta:
         """A copy that can be changed without touching this one."""

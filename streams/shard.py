@@ -18,7 +18,7 @@ from schemas.touchpoint import KINDS, Touchpoint
 from schemas.validate import Validator
 from streams.crash import CrashPoint, crash_point
 from streams.durability import Durability
-from streams.errors import Conflict, PartitionsChanged, ShardStopped, StateUnreadable
+from streams.errors import Conflict, PartitionsChanged, ShardStopped, SplitUnfinished, StateUnreadable
 from streams.fold import Fold, Record
 from streams.intake import Intake
 from streams.labels import Labels
@@ -117,7 +117,12 @@ class Shard:
         if loaded.meta.partitions not in (0, self._config.partitions):
             raise PartitionsChanged(
                 f"shard {self.number}: expected {loaded.meta.partitions} partitions, with which its state was built, found that the worker "
-                f"was told {self._config.partitions}: their number cannot be changed where there is state"
+                f"was told {self._config.partitions}: where there is state, `rflow reshard` makes them more"
+            )
+        if loaded.meta.splitting is not None:
+            raise SplitUnfinished(
+                f"shard {self.number}: expected all of its users dealt to {loaded.meta.partitions} shards, found that some are not yet: "
+                "let `rflow reshard` end, or run it again"
             )
         topic_ids = self.meta.topic_ids
         self.meta, self._labels = loaded.meta, loaded.labels

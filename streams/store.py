@@ -111,13 +111,13 @@ class ShardStore:
         states: dict[str, bytes],
         newcomers: list[str],
         labels: list[str],
-        entry: Entry,
+        entry: Entry | None,
         trim_to: int,
         ladders: Mapping[str, bytes] = MappingProxyType({}),
         replays: Sequence[str] = (),
     ) -> None:
         """Writes a step, all or nothing, and trims the outbox up to version `trim_to`; `ladders` are rules that Redis does not hold yet.
-        Raises Conflict if the shard has moved."""
+        Without an `entry` it has nothing to say. Raises Conflict if the shard has moved."""
         keys = self.keys
         commands: list[Command] = [("MULTI",)]
         if states:
@@ -132,12 +132,36 @@ class ShardStore:
             commands.append(("RPUSH", keys.roster, *newcomers))
         if labels:
             commands.append(("RPUSH", keys.labels, *labels))
-        commands.append(("XADD", keys.outbox, f"{entry.version}-0", "entry", encode_entry(entry)))
-        if replays:
-            commands.append(("ZADD", keys.replayed, *[part for place in replays for part in (entry.detected_at, place)]))
-            commands.append(("ZREMRANGEBYSCORE", keys.replayed, "-inf", entry.detected_at - KEPT_MS))
+        if entry is not None:
+            commands.append(("XADD", keys.outbox, f"{entry.version}-0", "entry", encode_entry(entry)))
+            if replays:
+                commands.append(("ZADD", keys.replayed, *[part for place in replays for part in (entry.detected_at, place)]))
+                commands.append(("ZREMRANGEBYSCORE", keys.replayed, "-inf", entry.detected_at - KEPT_MS))
         if trim_to > 0:
             commands.append(("XTRIM", keys.outbox, "MINID", f"{trim_to + 1}-0"))
+        await self._exec(commands)
+
+    async def let_go(self, meta: Meta, kept: Sequence[str], gone: Sequence[str]) -> None:
+        """Takes users off the head of the roster, those `kept` to its end, and forgets those `gone`; all or nothing, as `write`."""
+        keys = self.keys
+        commands: list[Command] = [
+            ("MULTI",),
+            ("HSET", keys.meta, *[part for pair in encode_meta(meta).items() for part in pair]),
+            ("LTRIM", keys.roster, len(kept) + len(gone), -1),
+        ]
+        if kept:
+            commands.append(("RPUSH", keys.roster, *kept))
+        if gone:
+            commands.append(("UNLINK", *[keys.user + user for user in gone]))
+        await self._exec(commands)
+
+    async def roster_length(self) -> int:
+        """How many users the shard has."""
+        replies = await self._link.call(("LLEN", self.keys.roster))
+        await self._check(replies)
+        return int(replies[0])
+
+    async def _exec(self, commands: list[Command]) -> None:
         commands.append(("EXEC",))
         crash_point(CrashPoint.STEP_BEFORE_EXEC)
         replies = await self._link.call(*commands, same=True)

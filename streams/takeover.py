@@ -68,7 +68,7 @@ class LogInspector:
             raise PartitionsChanged(
                 f"expected {expected} partitions of every topic, as the worker was told, found "
                 f"{', '.join(f'{count} of {name}' for name, count in wrong.items())}. A user's shard depends on their number, "
-                "so it is fixed at rflow init: another one needs new topics and an empty Redis"
+                "so all have to agree: `rflow reshard` makes them more, with the users that there are"
             )
 
     async def begin(self, shard: int, meta: Meta, *, continue_on_gap: bool) -> tuple[list[int], dict[str, str]]:
@@ -77,6 +77,10 @@ class LogInspector:
         Raises LogGap or StaleLog where log and state do not fit together, KafkaException if the broker does not answer.
         """
         return await self._alone(lambda: self._begin(shard, meta, continue_on_gap))
+
+    async def ends(self, shard: int) -> list[int]:
+        """The end of each input topic's log of the shard, in the order of KINDS."""
+        return await self._alone(lambda: [self._bounds(kind.topic, shard)[1] for kind in KINDS])
 
     async def made_anew(self, known: Mapping[int, Mapping[str, str]]) -> dict[int, StaleLog]:
         """Which shards' topics have other ids by now than those `known`, given by shard; to be asked after `check_partitions`.
@@ -109,11 +113,11 @@ class LogInspector:
             self._consumer = None
 
     def _begin(self, shard: int, meta: Meta, continue_on_gap: bool) -> tuple[list[int], dict[str, str]]:
-        consumer, ids = self._open(), self._ids()
+        ids = self._ids()
         begins = []
         for i, kind in enumerate(KINDS):
             topic = self._prefix + kind.topic
-            low, high = consumer.get_watermark_offsets(TopicPartition(topic, shard), timeout=self._timeout)
+            low, high = self._bounds(kind.topic, shard)
             if (error := self._another_log(shard, kind.topic, meta.topic_ids, ids)) is not None:
                 raise error
             begins.append(_begin_of(shard, topic, meta.offsets[i], low, high, continue_on_gap=continue_on_gap))
@@ -149,10 +153,15 @@ class LogInspector:
     def _kafka_client(self) -> dict[str, Any]:
         return {name: value for name, value in self._kafka.items() if name not in _CONSUMER}
 
+    def _bounds(self, name: str, shard: int) -> tuple[int, int]:
+        """The first offset of a log, and the one after its last."""
+        low, high = self._open().get_watermark_offsets(TopicPartition(self._prefix + name, shard), timeout=self._timeout)
+        return int(low), int(high)
+
     def _last_version(self, name: str, shard: int) -> int:
         """The highest version among the last records that rflow wrote to an output partition, 0 if there is none."""
         topic = self._prefix + name
-        low, high = self._open().get_watermark_offsets(TopicPartition(topic, shard), timeout=self._timeout)
+        low, high = self._bounds(name, shard)
         begin, back, highest, foreign = high, OUTPUTS[name], None, 0
         while highest is None and begin > low:
             end, begin = begin, max(low, begin - back)

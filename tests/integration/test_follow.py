@@ -13,6 +13,7 @@ import msgspec
 import pytest
 from confluent_kafka import KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewPartitions
 
 from schemas.follow import Batch, OtherLog, RecordsMissed, Subscriber
 from schemas.positions import Position
@@ -170,3 +171,21 @@ def test_the_helper_needs_msgspec_and_confluent_kafka_alone() -> None:
         [sys.executable, "-c", ALONE, *HELPER], cwd=Path(__file__).parents[2], check=True, capture_output=True, text=True, timeout=60
     )
     assert ended.stdout.strip() == "[]"
+
+
+def test_partitions_that_are_added_are_read_from_their_beginning_at_work_and_at_the_next_start(
+    log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("schemas.follow._LOOK_S", 0.2)
+    log.tell(0, 1)
+    with closing(log.follow(start="end")) as first, closing(log.follow(start="end", partitions=[0, 1])) as some:
+        before = {p: move.after for p, move in first.read(seconds=0.1).moves.items()}
+        (added,) = AdminClient(log.kafka).create_partitions([NewPartitions(log.topic, 4)]).values()
+        added.result(20)
+        log.tell(2, 1, 2)
+        log.tell(3, 4)
+        assert sorted(one.id for one in gather(first, 4).transitions) == ["2:1:0", "2:2:0", "2:2:1", "3:4:0"]
+        assert first.positions[2] == Position(2, 1, 3)
+        assert some.read(seconds=0.3).transitions == []
+    with closing(log.follow(positions=before, start="end")) as second:
+        assert sorted(one.id for one in gather(second, 4).transitions) == ["2:1:0", "2:2:0", "2:2:1", "3:4:0"]
