@@ -80,15 +80,19 @@ class LogReader:
         self._paused = set(full)
 
     async def fetch(self, timeout: float) -> dict[Place, Fetched]:
-        """What has arrived, by log; {} after `timeout` seconds without news. Raises KafkaException on an error that does not mend."""
-        deadline = asyncio.get_running_loop().time() + timeout
-        while True:
+        """What has arrived, by log; {} after `timeout` seconds without news. Raises KafkaException on an error that does not mend.
+
+        A fetch that was begun under an earlier assignment ends with nothing: Faust drops what it brings while shards are being taken.
+        """
+        deadline, generation = asyncio.get_running_loop().time() + timeout, self.generation
+        while generation == self.generation:
             messages = self._consumer.consume(_MOST, 0)
             if messages:
                 return self._by_log(messages)
             if asyncio.get_running_loop().time() >= deadline:
                 return {}
             await asyncio.sleep(_IDLE_S)
+        return {}
 
     def high_watermark(self, place: Place) -> int:
         """The end of the log as of the last fetch, -1 if none was made yet."""

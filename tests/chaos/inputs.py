@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
@@ -20,9 +21,11 @@ from deploy.wiring import validator_of
 from schemas.deadletter import Reason
 from schemas.ladder_file import load_ladder
 from schemas.touchpoint import KINDS, Tick
+from sinks.bounded import BoundedReader
 from sources.simulator.config import BREAKABLE, SimulatorConfig
 from sources.simulator.day import PromotionDay
 from sources.slices import Record, Slice, SlicePolicy, Slicer
+from streams.logs import Place
 from streams.publisher import Offsets
 from tests.stretched import stretched
 
@@ -110,6 +113,10 @@ class Feeder:
         self._stop = threading.Event()
         self._failure: str | None = None
         self._offsets = Offsets()
+        self._kafka = {"bootstrap.servers": bootstrap}
+        self._sent: defaultdict[Place, list[bytes]] = defaultdict(list)
+        self._unsure: set[Place] = set()
+        """where records were acknowledged as written before, which leaves it to the reader to look"""
         self._producer = Producer(
             {"bootstrap.servers": bootstrap, "enable.idempotence": True, "linger.ms": 2, "message.timeout.ms": 0, "log_level": 0}
         )
@@ -136,7 +143,17 @@ class Feeder:
             self._write()
         left = self._producer.flush(60)
         assert left == 0, f"{left} records were not acknowledged"
+        for place in sorted(self._unsure):
+            self._look(*place)
         assert self._failure is None, self._failure
+
+    def _look(self, topic: str, partition: int) -> None:
+        """Whether a log holds all that was sent to it, in order."""
+        with closing(BoundedReader(self._kafka, "feeder")) as reader:
+            there = (message.value() for part in reader.batches(topic, partition, *reader.bounds(topic, partition)) for message in part)
+            lost = [value for value in self._sent[topic, partition] if value not in there]
+        if lost:
+            self._failure = f"{topic} [{partition}]: expected all that was acknowledged in the log, found {len(lost)} records missing"
 
     def _feed(self) -> None:
         due = time.monotonic()
@@ -158,9 +175,13 @@ class Feeder:
                 self._send(kind.topic, partition, None, tick)
 
     def _send(self, topic: str, partition: int, key: bytes | None, value: bytes) -> None:
+        self._sent[self._prefix + topic, partition].append(value)
         self._producer.produce(self._prefix + topic, value, key, partition, on_delivery=self._delivered)
 
     def _delivered(self, error: KafkaError | None, record: Message) -> None:
+        if error is None and record.offset() is None:
+            self._unsure.add((str(record.topic()), record.partition() or 0))
+            return
         wrong = self._offsets.wrong(record) if error is None else error
         if wrong is not None:
             self._failure = self._failure or str(wrong)

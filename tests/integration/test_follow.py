@@ -180,7 +180,8 @@ def test_partitions_that_are_added_are_read_from_their_beginning_at_work_and_at_
     log.tell(0, 1)
     with closing(log.follow(start="end")) as first, closing(log.follow(start="end", partitions=[0, 1])) as some:
         before = {p: move.after for p, move in first.read(seconds=0.1).moves.items()}
-        (added,) = AdminClient(log.kafka).create_partitions([NewPartitions(log.topic, 4)]).values()
+        admin = AdminClient({**log.kafka})
+        (added,) = admin.create_partitions([NewPartitions(log.topic, 4)]).values()
         added.result(20)
         log.tell(2, 1, 2)
         log.tell(3, 4)
