@@ -13,7 +13,6 @@ import msgspec
 import pytest
 from confluent_kafka import KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
-from confluent_kafka.cimpl import NewPartitions
 
 from schemas.follow import Batch, OtherLog, RecordsMissed, Subscriber
 from schemas.positions import Position
@@ -180,9 +179,7 @@ def test_partitions_that_are_added_are_read_from_their_beginning_at_work_and_at_
     log.tell(0, 1)
     with closing(log.follow(start="end")) as first, closing(log.follow(start="end", partitions=[0, 1])) as some:
         before = {p: move.after for p, move in first.read(seconds=0.1).moves.items()}
-        admin = AdminClient({**log.kafka})
-        (added,) = admin.create_partitions([NewPartitions(log.topic, 4)]).values()
-        added.result(20)
+        log.grow(4)
         log.tell(2, 1, 2)
         log.tell(3, 4)
         assert sorted(one.id for one in gather(first, 4).transitions) == ["2:1:0", "2:2:0", "2:2:1", "3:4:0"]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import msgspec
 from confluent_kafka import Producer
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewPartitions
 
 from schemas.follow import Subscriber
 from schemas.topics import load_topics
@@ -22,6 +24,12 @@ class Log:
         self.kafka = {"bootstrap.servers": kafka}
         self.topic = topic
         create_topics(kafka, [topic], PARTITIONS, load_topics()["transitions"].config())
+        self._producer = Producer({**self.kafka, "enable.idempotence": True})
+
+    def grow(self, partitions: int) -> None:
+        admin = AdminClient({**self.kafka})
+        (added,) = admin.create_partitions([NewPartitions(self.topic, partitions)]).values()
+        added.result(20)
         self._producer = Producer({**self.kafka, "enable.idempotence": True})
 
     def tell(self, shard: int, *versions: int) -> None:
