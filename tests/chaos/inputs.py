@@ -150,10 +150,15 @@ class Feeder:
     def _look(self, topic: str, partition: int) -> None:
         """Whether a log holds all that was sent to it, in order."""
         with closing(BoundedReader(self._kafka, "feeder")) as reader:
-            there = (message.value() for part in reader.batches(topic, partition, *reader.bounds(topic, partition)) for message in part)
-            lost = [value for value in self._sent[topic, partition] if value not in there]
-        if lost:
-            self._failure = f"{topic} [{partition}]: expected all that was acknowledged in the log, found {len(lost)} records missing"
+            log = [message.value() for part in reader.batches(topic, partition, *reader.bounds(topic, partition)) for message in part]
+        sent = self._sent[topic, partition]
+        lost = Counter(sent) - Counter(log)
+        in_order = iter(log)
+        if lost or not all(value in in_order for value in sent):
+            self._failure = (
+                f"{topic} [{partition}]: expected all {len(sent)} records that were acknowledged in the log, in order, found "
+                f"{lost.total()} missing, the first of them the {sent.index(next(iter(lost))) + 1 if lost else 0}th: {list(lost)[:2]}"
+            )
 
     def _feed(self) -> None:
         due = time.monotonic()
