@@ -7,10 +7,10 @@ PACKAGE := .[embedded,data,dev]
 SECONDS ?= 60
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test chaos fuzz load lint bench lock clean
+.PHONY: help install demo test chaos fuzz load image-check lint bench lock clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 install: .venv/installed ## the rflow command in .venv, with pip alone
 
@@ -34,10 +34,14 @@ chaos: install ## the fault campaign, one seed after the other: make chaos SEEDS
 	$(BIN)/python -m tests.prerequisites
 	$(BIN)/python -m tests.chaos --seeds $(or $(SEEDS),1-4) $(ARGS)
 
-lint: install ## what must hold of every line: ruff, its format, mypy --strict
+image-check: install ## the image's own steps in a Debian root made by debootstrap, and `rflow demo --check` in it; needs root
+	$(BIN)/python -m tests.image $(ARGS)
+
+lint: install ## what must hold of every line: ruff, its format, mypy --strict, hadolint
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/hadolint deploy/Dockerfile
 
 bench: install ## how fast it is on this machine
 	$(BIN)/python -m bench $(ARGS)

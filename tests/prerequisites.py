@@ -62,6 +62,7 @@ NEEDS = (
     Need("Prometheus, with promtool", on_path("promtool"), "prometheus", "the rules of its alerts, and a real scrape"),
     Need("Alertmanager, with amtool", on_path("amtool"), "prometheus-alertmanager", "an alert that is told"),
     Need("redis_exporter", on_path("prometheus-redis-exporter"), "prometheus-redis-exporter", "what alerts ask of Redis itself"),
+    Need("docker-compose", on_path("docker-compose"), "docker-compose", "reading compose.yaml; no container engine"),
     Need("a JDK, Java 17 or later", java_compiles, "default-jdk-headless", f"Apache Kafka {VERSION}, and the subscriber in Java"),
     Need("Maven (mvn)", on_path("mvn"), "maven", f"fetching the jars of Apache Kafka {VERSION}"),
 )

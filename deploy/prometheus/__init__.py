@@ -1,0 +1,1 @@
+"""Prometheus' rules; `python -m deploy.prometheus` writes them as Kubernetes' operator wants them."""

@@ -1,0 +1,1 @@
+"""The image's own steps, carried out where there is no container engine."""
