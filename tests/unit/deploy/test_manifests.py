@@ -17,7 +17,7 @@ import yaml
 from deploy.cli.commands import app
 from deploy.prometheus.resource import TARGET, rules_resource
 from deploy.settings import Settings, load_settings
-from tests.image.dockerfile import read_dockerfile
+from tests.image.dockerfile import DockerfileError, read_dockerfile
 from tests.unit.deploy import manifests
 from tests.unit.deploy.manifests import DEPLOY, IMAGE, OVERLAYS, UNITS, compose, of_kind, own_services, pods
 
@@ -77,6 +77,17 @@ def test_what_the_image_is_made_from_is_not_ignored() -> None:
     assert "*" in lines
 
 
+def test_a_recipe_that_is_not_understood_is_not_half_followed(tmp_path: Path) -> None:
+    file = tmp_path / "Dockerfile"
+    for text, told in (("FROM a\nADD x y\n", "found 'ADD x y'"), ("RUN x\n", "expected FROM first")):
+        file.write_text(text)
+        with pytest.raises(DockerfileError, match=told):
+            read_dockerfile(file)
+    file.write_text('FROM a AS b\n# said\nRUN one \\\n    && two\nCMD ["x"]\n')
+    (stage,) = read_dockerfile(file)
+    assert [(step.instruction, step.rest) for step in stage.steps] == [("RUN", "one && two"), ("CMD", '["x"]')]
+
+
 # --- compose ----------------------------------------------------------------------------------------------------------------------
 
 
@@ -116,22 +127,22 @@ def test_prometheus_of_compose_scrapes_every_process() -> None:
 # --- kubernetes -------------------------------------------------------------------------------------------------------------------
 
 
-def valid(resources: list[dict[str, Any]]) -> None:
+def valid(resources: list[dict[str, Any]], version: str) -> None:
     for one in resources:
         if one["kind"] not in manifests.FOREIGN_KINDS | {"Kustomization"}:
-            for version in VERSIONS:
-                kubernetes_validate.validate(one, version, strict=True)
+            kubernetes_validate.validate(one, version, strict=True)
 
 
-def test_kubernetes_takes_the_base() -> None:
-    valid(manifests.base())
+@pytest.mark.parametrize("version", VERSIONS)
+def test_kubernetes_takes_the_base(version: str) -> None:
+    valid(manifests.base(), version)
 
 
 @needs_kustomize
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_kubernetes_takes_the_overlays(overlay: str) -> None:
     resources = manifests.rendered(overlay)
-    valid(resources)
+    valid(resources, VERSIONS[-1])
     assert {one["metadata"]["namespace"] for one in resources} == {"rflow-trial" if overlay == "trial" else "rflow"}
 
 
