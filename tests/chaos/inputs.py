@@ -150,7 +150,9 @@ class Feeder:
     def _look(self, topic: str, partition: int) -> None:
         """Whether a log holds all that was sent to it, in order."""
         with closing(BoundedReader(self._kafka, "feeder")) as reader:
-            log = [message.value() for part in reader.batches(topic, partition, *reader.bounds(topic, partition)) for message in part]
+            log = [
+                message.value() or b"" for part in reader.batches(topic, partition, *reader.bounds(topic, partition)) for message in part
+            ]
         sent = self._sent[topic, partition]
         lost = Counter(sent) - Counter(log)
         in_order = iter(log)
