@@ -51,9 +51,10 @@ class Stream(StrEnum):
     TRANSITIONS = "transitions"
     SPEND = "spend"
     PROMOTIONS = "promotions"
+    ALERTS = "alerts"
 
 
-SINGLE = (Stream.SPEND, Stream.PROMOTIONS)
+SINGLE = (Stream.SPEND, Stream.PROMOTIONS, Stream.ALERTS)
 """Topics whose records each stand for themselves: they belong to no step, and one told again replaces itself in its table."""
 
 

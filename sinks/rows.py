@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
+from schemas.alert import Alert
 from schemas.framing import unframed
 from schemas.ladder import Ladder
 from schemas.promotion import Promotion
@@ -17,7 +18,7 @@ from schemas.spend import Spend
 from schemas.times import from_datetime, from_rfc3339
 from schemas.transition import Transition
 from sinks.decision import Stream
-from sinks.tables import JUNK_MINUTES, NEW_USERS, ORDERS, PROMOTIONS, SPEND, STEPS, TOUCH_MINUTES, TRANSITIONS
+from sinks.tables import ALERTS, JUNK_MINUTES, NEW_USERS, ORDERS, PROMOTIONS, SPEND, STEPS, TOUCH_MINUTES, TRANSITIONS
 
 Row = tuple[Any, ...]
 
@@ -52,11 +53,13 @@ class Decoder:
         self._transition = msgspec.json.Decoder(Transition)
         self._spend = msgspec.json.Decoder(Spend)
         self._promotion = msgspec.json.Decoder(Promotion)
+        self._alert = msgspec.json.Decoder(Alert)
         self._by_stream: dict[Stream, Callable[[int, int, bytes], Record]] = {
             Stream.ROLLUPS: self._of_rollup,
             Stream.TRANSITIONS: self._of_transition,
             Stream.SPEND: self._of_spend,
             Stream.PROMOTIONS: self._of_promotion,
+            Stream.ALERTS: self._of_alert,
         }
 
     def decode(self, stream: Stream, partition: int, offset: int, value: bytes | None) -> Record:
@@ -105,6 +108,10 @@ class Decoder:
     def _of_promotion(self, partition: int, offset: int, value: bytes) -> Record:
         row = _promotion_row(self._promotion.decode(value), value)
         return Record(offset, 0, 0, True, {PROMOTIONS.name: [row]}, 1)
+
+    def _of_alert(self, partition: int, offset: int, value: bytes) -> Record:
+        row = _alert_row(self._alert.decode(value), value)
+        return Record(offset, 0, 0, True, {ALERTS.name: [row]}, 1)
 
 
 def _expect_shard(shard: int, partition: int) -> None:
@@ -175,6 +182,26 @@ def _promotion_row(p: Promotion, record: bytes) -> Row:
         p.window.from_ms,
         p.window.to_ms,
         p.target.gmv,
+        record.decode(),
+    )
+
+
+def _alert_row(a: Alert, record: bytes) -> Row:
+    return (
+        a.brand,
+        a.alert_id,
+        a.version,
+        a.rule,
+        a.state.value,
+        a.severity.value,
+        "" if a.flow is None else a.flow.from_,
+        "" if a.flow is None else a.flow.to,
+        a.scope.get("channel", ""),
+        from_rfc3339(a.since),
+        from_rfc3339(a.at),
+        a.users_at_stake,
+        a.gmv_at_stake,
+        "" if a.acknowledged is None else a.acknowledged.by,
         record.decode(),
     )
 

@@ -204,6 +204,28 @@ PROMOTIONS = Table(
     ),
 )
 
+ALERTS = Table(
+    "alerts",
+    "alerts",
+    (
+        ("brand", _LABEL),
+        ("alert_id", "String"),
+        ("version", "UInt32"),
+        ("rule", _LABEL),
+        ("state", _LABEL),
+        ("severity", _LABEL),
+        ("from_layer", _LABEL),
+        ("to_layer", _LABEL),
+        ("channel", _LABEL),
+        ("since", _TIME),
+        ("at", _TIME),
+        ("users_at_stake", "Nullable(UInt64)"),
+        ("gmv_at_stake", "Nullable(Int64)"),
+        ("acknowledged_by", "String"),
+        ("record", "String"),
+    ),
+)
+
 SPEND = Table(
     "spend",
     "spend",
@@ -233,6 +255,7 @@ TABLES: tuple[Table, ...] = (
     JUNK_MINUTES,
     SPEND,
     PROMOTIONS,
+    ALERTS,
     STEPS,
     SHARDS,
 )

@@ -7,8 +7,13 @@ from collections.abc import Sequence
 from schemas.alert import Alert, AlertState, Severity
 
 _STATES = {
-    "en": {AlertState.FIRING: "firing", AlertState.UPDATED: "updated", AlertState.RESOLVED: "resolved"},
-    "zh": {AlertState.FIRING: "告警", AlertState.UPDATED: "更新", AlertState.RESOLVED: "恢复"},
+    "en": {
+        AlertState.FIRING: "firing",
+        AlertState.UPDATED: "updated",
+        AlertState.ACKNOWLEDGED: "acknowledged",
+        AlertState.RESOLVED: "resolved",
+    },
+    "zh": {AlertState.FIRING: "告警", AlertState.UPDATED: "更新", AlertState.ACKNOWLEDGED: "已确认", AlertState.RESOLVED: "恢复"},
 }
 _SEVERITIES = {
     "en": {Severity.INFO: "info", Severity.WARNING: "warning", Severity.CRITICAL: "critical"},
@@ -24,9 +29,17 @@ def headline(alert: Alert, language: str) -> str:
 
 def whole(alerts: Sequence[Alert], language: str, most_bytes: int) -> str:
     """Each alert's headline and summary, cut to a whole number of characters within `most_bytes` of UTF-8; the cut is told."""
-    text = "\n\n".join(f"{headline(one, language)}\n{said(one.summary, language)}" for one in alerts)
+    text = "\n\n".join(f"{headline(one, language)}\n{_taken_on(one)}{said(one.summary, language)}" for one in alerts)
     raw = text.encode()
     return text if len(raw) <= most_bytes else raw[: most_bytes - 4].decode(errors="ignore") + "…"
+
+
+def _taken_on(alert: Alert) -> str:
+    """Who has taken it on, with what they said, in the message that tells it."""
+    taken = alert.acknowledged
+    if taken is None or alert.state is not AlertState.ACKNOWLEDGED:
+        return ""
+    return f"{taken.by}: {taken.note}\n" if taken.note else f"{taken.by}\n"
 
 
 def said(texts: dict[str, str], language: str) -> str:

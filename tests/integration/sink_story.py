@@ -8,21 +8,24 @@ from dataclasses import dataclass, field
 import msgspec
 import xxhash
 
+from schemas.alert import Alert, AlertState, Severity
 from schemas.rollup import JunkCount, NewUsers, OrderRow, Rollup, TouchCount, TouchPlace
 from schemas.times import DAY_MS, MINUTE_MS, to_rfc3339
 from schemas.transition import Cause, FirstTouch, Touch, Transition, TransitionKind
 
 LAYERS = ("R0", "R1", "R2", "R3", "R4", "R5")
 START = 1_794_355_200_000
+ALERT_STATES = (AlertState.FIRING, AlertState.UPDATED, AlertState.RESOLVED)
 CHANNELS = (None, "douyin", "tmall", "store")
 
 
 @dataclass
 class Entry:
-    """What one step publishes to one partition."""
+    """What one step publishes to one partition, and what is told of alerts meanwhile."""
 
     transitions: list[bytes] = field(default_factory=list)
     rollups: list[bytes] = field(default_factory=list)
+    alerts: list[bytes] = field(default_factory=list)
 
 
 @dataclass
@@ -50,7 +53,7 @@ class Shard:
 
     def _step(self, events: int, parts: int) -> Entry:
         self._version += 1
-        entry = Entry()
+        entry = Entry(alerts=self._alerts())
         touches: list[TouchCount] = []
         new_users: list[NewUsers] = []
         orders: list[OrderRow] = []
@@ -74,6 +77,24 @@ class Shard:
                 entry.transitions.append(self._transition(user, to, len(entry.transitions), channel))
         entry.rollups = self._rollups(parts, touches, new_users, orders, junk, len(entry.transitions))
         return entry
+
+    def _alerts(self) -> list[bytes]:
+        """A state of an alert with every tenth step."""
+        state, at = ALERT_STATES[self._version // 10 % 3], to_rfc3339(self._now)
+        told = Alert(
+            alert_id=f"{self._brand}-flow_drop-{self._shard}-{self._version // 30}",
+            brand=self._brand,
+            rule="flow_drop",
+            state=state,
+            severity=Severity.WARNING,
+            title={"en": "R2→R3 has dropped by 50%"},
+            summary={"en": "At stake: 120 users an hour."},
+            users_at_stake=120 + self._version,
+            since=at,
+            at=at,
+            version=self._version % 30 // 10 + 1,
+        )
+        return [msgspec.json.encode(told)] if self._version % 10 == 0 else []
 
     def _someone(self) -> _User:
         if not self._users or self._random.random() < 0.4:

@@ -18,7 +18,7 @@ from tests.integration.sink_story import Entry
 from tests.servers import wait_until
 
 PARTITIONS = 4
-TOPICS = ("transitions", "rollups", "spend", "promotions")
+TOPICS = ("transitions", "rollups", "spend", "promotions", "alerts")
 TABLES = {
     "transitions": "shard, version, index, brand, user_id, seq, from_layer, to_layer, kind, effective_at, channel, first_touch_at",
     "orders": "shard, version, event_id, brand, user_id, order_id, occurred_at, amount, layer_before, first_seen, first_channel, channel",
@@ -38,6 +38,7 @@ SUMS = {
     "sales_minutes": "SELECT brand, minute, layer_before, channel, store_id, sum(orders), sum(gmv), sum(refunded),"
     " uniqMerge(buyers) FROM sales_minutes GROUP BY ALL",
     "promotions": "SELECT promotion_id, version, brand, changed_by, reason, effective_from, target_gmv, record FROM promotions FINAL",
+    "alerts": "SELECT brand, alert_id, version, state, severity, since, at, users_at_stake, acknowledged_by, record FROM alerts FINAL",
     "junk_minutes": "SELECT brand, minute, type, channel, sum(records) FROM junk_minutes GROUP BY ALL",
     "shards": "SELECT shard, max(version), max(watermark), max(swept_to) FROM shards GROUP BY shard",
     "spend": "SELECT spend_id, brand, day, begins_at, channel, campaign_id, amount FROM spend FINAL",
@@ -61,10 +62,9 @@ class Log:
     def publish(self, partition: int, entries: Sequence[Entry]) -> None:
         """Append the entries to a partition and wait for the acknowledgements."""
         for entry in entries:
-            for value in entry.transitions:
-                self.send("transitions", partition, value)
-            for value in entry.rollups:
-                self.send("rollups", partition, value)
+            for topic in ("alerts", "transitions", "rollups"):
+                for value in getattr(entry, topic):
+                    self.send(topic, partition, value)
         self.flush()
 
     def send(self, topic: str, partition: int, value: bytes) -> None:
@@ -123,10 +123,10 @@ def run_until_killed(settings: SinkConfig, crash_at: str, nth: int) -> bool:
             return False
 
 
-def run_until_stored(settings: SinkConfig, steps: dict[int, int], records: int, seconds: float = 120) -> None:
-    """Run a sink until the shards are stored up to their last version, and all transitions."""
+def run_until_stored(settings: SinkConfig, steps: dict[int, int], records: int, seconds: float = 120, alerts: int = 0) -> None:
+    """Run a sink until the shards are stored up to their last version, and all transitions and states of alerts."""
     with sink_process(settings) as process:
-        wait_until(lambda: process.poll() is not None or is_stored(settings.clickhouse, steps, records), "the sink", seconds)
+        wait_until(lambda: process.poll() is not None or is_stored(settings.clickhouse, steps, records, alerts), "the sink", seconds)
         if process.poll() is None:
             process.send_signal(signal.SIGTERM)
             process.wait(10)
@@ -134,17 +134,19 @@ def run_until_stored(settings: SinkConfig, steps: dict[int, int], records: int, 
         assert process.returncode == 0, errors
 
 
-def is_stored(clickhouse: ClickHouse, steps: dict[int, int], transitions: int) -> bool:
-    """Whether the shards are stored up to these versions, with so many transitions, and no block is open."""
+def is_stored(clickhouse: ClickHouse, steps: dict[int, int], transitions: int, alerts: int = 0) -> bool:
+    """Whether the shards are stored up to these versions, with so many transitions and states of alerts, and no block is open."""
     try:
         shards = dict(query(clickhouse, "SELECT shard, max(version) FROM shards GROUP BY shard"))
         count = query(clickhouse, "SELECT count() FROM transitions")[0][0]
+        states = query(clickhouse, "SELECT uniqExact(alert_id, version) FROM alerts")[0][0]
         is_open = query(
             clickhouse, "SELECT countIf(state = 'done') = 0 FROM sink_blocks WHERE block = (SELECT max(block) FROM sink_blocks)"
         )
     except Exception:
         return False
-    return all(shards.get(shard, 0) >= version for shard, version in steps.items()) and count >= transitions and not is_open[0][0]
+    enough = count >= transitions and states >= alerts
+    return all(shards.get(shard, 0) >= version for shard, version in steps.items()) and enough and not is_open[0][0]
 
 
 def is_migrated(clickhouse: ClickHouse) -> bool:

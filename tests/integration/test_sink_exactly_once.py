@@ -47,6 +47,15 @@ class Published:
         return len(self.expected["transitions"])
 
     @property
+    def whole(self) -> tuple[dict[int, int], int, int]:
+        """What is stored in the end: steps, transitions, states of alerts."""
+        return self.steps, self.transitions, self.alerts
+
+    @property
+    def alerts(self) -> int:
+        return len(self.expected["alerts"])
+
+    @property
     def steps(self) -> dict[int, int]:
         return dict.fromkeys(range(PARTITIONS), STEPS)
 
@@ -62,8 +71,10 @@ def published(mock_broker: str, clickhouse_url: str) -> Published:
         repeated.publish(shard, told_again(told))
     undisturbed = config(mock_broker, plain.prefix, clickhouse_url, name, block_rows=100_000)
     count = sum(len(entry.transitions) for told in entries.values() for entry in told)
-    run_until_stored(undisturbed, dict.fromkeys(range(PARTITIONS), STEPS), count)
+    states = PARTITIONS * STEPS // 10
+    run_until_stored(undisturbed, dict.fromkeys(range(PARTITIONS), STEPS), count, alerts=states)
     expected = contents(undisturbed.clickhouse)
+    assert len(expected["alerts"]) == states
     assert len(expected["transitions"]) == count
     assert len(expected["steps"]) == PARTITIONS * STEPS
     return Published(repeated.prefix, entries, expected)
@@ -71,7 +82,7 @@ def published(mock_broker: str, clickhouse_url: str) -> Published:
 
 def test_repeats_in_the_log_are_dropped(published: Published, mock_broker: str, clickhouse_url: str, database: str) -> None:
     settings = config(mock_broker, published.prefix, clickhouse_url, database)
-    run_until_stored(settings, published.steps, published.transitions)
+    run_until_stored(settings, published.steps, published.transitions, alerts=published.alerts)
     assert contents(settings.clickhouse) == published.expected
 
 
@@ -81,7 +92,7 @@ def test_killed_at_a_crash_point(
 ) -> None:
     settings = config(mock_broker, published.prefix, clickhouse_url, database)
     assert run_until_killed(settings, point.value, nth)
-    run_until_stored(settings, published.steps, published.transitions)
+    run_until_stored(settings, published.steps, published.transitions, alerts=published.alerts)
     assert contents(settings.clickhouse) == published.expected
 
 
@@ -92,7 +103,7 @@ def test_rollups_that_do_not_tell_of_their_transitions(
     for shard in range(PARTITIONS):
         log.publish(shard, told_again(Shard(shard).steps(STEPS, parts=1 + shard % 2)))
     settings = config(mock_broker, topic_prefix, clickhouse_url, database)
-    run_until_stored(settings, published.steps, published.transitions)
+    run_until_stored(settings, published.steps, published.transitions, alerts=published.alerts)
     assert contents(settings.clickhouse) == published.expected
 
 
@@ -104,6 +115,8 @@ def test_a_step_is_stored_with_its_transitions(
     for shard, told in published.entries.items():
         first = "rollups" if shard % 2 else "transitions"
         for entry in told:
+            for value in entry.alerts:
+                log.send("alerts", shard, value)
             for value in getattr(entry, first):
                 log.send(first, shard, value)
     log.flush()
@@ -119,7 +132,9 @@ def test_a_step_is_stored_with_its_transitions(
                     log.send(later, shard, value)
         log.flush()
         wait_until(
-            lambda: sink.poll() is not None or is_stored(settings.clickhouse, published.steps, published.transitions), "the sink", 120
+            lambda: sink.poll() is not None or is_stored(settings.clickhouse, *published.whole),
+            "the sink",
+            240,
         )
     assert contents(settings.clickhouse) == published.expected
 
@@ -128,7 +143,7 @@ def test_a_step_is_stored_with_its_transitions(
 def test_killed_between_any_two_tables(published: Published, mock_broker: str, clickhouse_url: str, database: str, nth: int) -> None:
     settings = config(mock_broker, published.prefix, clickhouse_url, database)
     assert run_until_killed(settings, CrashPoint.SINK_AFTER_INSERT.value, nth)
-    run_until_stored(settings, published.steps, published.transitions)
+    run_until_stored(settings, published.steps, published.transitions, alerts=published.alerts)
     assert contents(settings.clickhouse) == published.expected
 
 
@@ -144,14 +159,14 @@ def test_killed_again_and_again_at_every_point(
         for shard, told in published.entries.items():
             log.publish(shard, told_again(told[STEPS * i // len(rounds) : STEPS * (i + 1) // len(rounds)], seed=i))
         assert run_until_killed(settings, point.value, nth), f"{point} was not passed {nth} times"
-    run_until_stored(settings, published.steps, published.transitions)
+    run_until_stored(settings, published.steps, published.transitions, alerts=published.alerts)
     assert contents(settings.clickhouse) == published.expected
 
 
 def test_two_sinks_on_one_database(published: Published, mock_broker: str, clickhouse_url: str, database: str) -> None:
     settings = config(mock_broker, published.prefix, clickhouse_url, database, block_rows=100)
     with sink_process(settings) as other:
-        run_until_stored(settings, published.steps, published.transitions)
+        run_until_stored(settings, published.steps, published.transitions, alerts=published.alerts)
         assert other.poll() is None
         other.send_signal(signal.SIGTERM)
         assert other.wait(10) == 0
@@ -168,7 +183,10 @@ def test_clickhouse_killed_and_started_again(published: Published, mock_broker: 
             server.kill()
             time.sleep(chance.uniform(0.1, 1.0))
             server.start()
-        wait_until(lambda: sink.poll() is not None or is_stored(settings.clickhouse, published.steps, published.transitions), "the sink")
+        wait_until(
+            lambda: sink.poll() is not None or is_stored(settings.clickhouse, *published.whole),
+            "the sink",
+        )
         assert sink.poll() is None, sink.communicate()[1]
         sink.send_signal(signal.SIGTERM)
         assert sink.wait(10) == 0
@@ -189,5 +207,5 @@ def test_sigterm_ends_it_within_ten_seconds_even_if_clickhouse_hangs(published: 
             pytest.fail("still running ten seconds after SIGTERM")
         finally:
             server.thaw()
-    run_until_stored(settings, published.steps, published.transitions)
+    run_until_stored(settings, published.steps, published.transitions, alerts=published.alerts)
     assert contents(settings.clickhouse) == published.expected

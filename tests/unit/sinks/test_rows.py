@@ -17,6 +17,7 @@ from sinks.blocks import TableBlock, fill
 from sinks.decision import Stream
 from sinks.rows import BadRecord, Decoder, Record
 from sinks.tables import (
+    ALERTS,
     FLOW_MINUTES,
     JUNK_MINUTES,
     MOVE_MINUTES,
@@ -199,6 +200,17 @@ def test_a_version_of_a_promotion_is_stored_whole_with_who_and_why() -> None:
     assert json.loads(row["record"]) == told
 
 
+def test_a_state_of_an_alert_is_stored_whole_with_who_has_taken_it_on() -> None:
+    value = (SCHEMAS / "examples" / "alerts" / "valid" / "acknowledged.json").read_bytes()
+    told = json.loads(value)
+    row = named(by_table(4, decode(Stream.ALERTS, value, partition=0))[ALERTS.name])
+    same = ("alert_id", "version", "brand", "rule", "state", "severity", "users_at_stake", "gmv_at_stake")
+    assert {name: row[name] for name in same} == {name: told[name] for name in same}
+    assert (row["from_layer"], row["to_layer"], row["channel"], row["acknowledged_by"]) == ("R2", "R3", "wecom", "lin")
+    assert (row["since"], row["at"]) == (from_rfc3339(told["since"]), from_rfc3339(told["at"]))
+    assert json.loads(row["record"]) == told
+
+
 @pytest.mark.parametrize(
     ("stream", "value", "reason"),
     [
@@ -214,6 +226,7 @@ def test_a_version_of_a_promotion_is_stored_whole_with_who_and_why() -> None:
         (Stream.SPEND, json.dumps({**SPENT, "amount": -1}).encode(), "amount"),
         (Stream.PROMOTIONS, b"", "truncated"),
         (Stream.PROMOTIONS, b"{}", "missing required field"),
+        (Stream.ALERTS, b"{}", "missing required field"),
         (Stream.SPEND, b'{"x":' + b"[" * 100_000, "recursion"),
         (Stream.SPEND, json.dumps({**SPENT, "day": "0001-01-01"}).encode(), "1970"),
     ],
