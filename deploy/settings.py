@@ -107,7 +107,9 @@ class Settings(BaseSettings):
 
     alert_rules: str = Field("", description="the file of alert rules; empty: the defaults")
     alert_channels: str = Field("", description="the file of channels that alerts go to; it holds their keys; empty: the topic alone")
-    alert_link: str = Field("", description="the war room's address as people reach it, before the brand's name; told with alerts")
+    alert_link: str = Field(
+        "", description="the war room's address as people reach it, such as https://room.example; messages lead to its alerts"
+    )
 
     http_host: str = Field("127.0.0.1", description="where /metrics, /healthz and /readyz are served")
     http_port: int = Field(0, ge=0, le=65535, description="0: any free port")

@@ -1,4 +1,4 @@
-"""What happened when: changes of targets and notes, in order of time. Pure."""
+"""What happened when: changes of targets, alerts and notes, in order of time. Pure."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from msgspec import Struct
 
+from schemas.alert import Alert, AlertState
 from schemas.promotion import Promotion
 from schemas.times import from_rfc3339
 from warroom.notes import Note
@@ -36,7 +37,18 @@ class NoteMark(Struct, frozen=True, kw_only=True, tag_field="kind", tag="note"):
     written_at: int
 
 
-Mark = TargetChange | NoteMark
+class AlertMark(Struct, frozen=True, kw_only=True, tag_field="kind", tag="alert"):
+    """An alert as it stands, `at` when what it tells of began, `over_at` when it was over, null while it is open."""
+
+    at: int
+    alert_id: str
+    title: dict[str, str]
+    severity: str
+    over_at: int | None
+    acknowledged_by: str | None
+
+
+Mark = TargetChange | NoteMark | AlertMark
 
 
 class Timeline(Struct, frozen=True, kw_only=True):
@@ -45,7 +57,9 @@ class Timeline(Struct, frozen=True, kw_only=True):
     items: list[Mark]
 
 
-def timeline(start: int, end: int, promotions: Iterable[Sequence[Promotion]], notes: Iterable[Note]) -> Timeline:
+def timeline(
+    start: int, end: int, promotions: Iterable[Sequence[Promotion]], notes: Iterable[Note], alerts: Iterable[Alert] = ()
+) -> Timeline:
     """The marks from `start` to before `end`; `promotions` are all versions of each, oldest first."""
     marks: list[Mark] = [change for versions in promotions for change in target_changes(versions) if start <= change.at < end]
     marks += [
@@ -53,7 +67,20 @@ def timeline(start: int, end: int, promotions: Iterable[Sequence[Promotion]], no
         for note in notes
         if start <= note.at < end
     ]
+    marks += [mark for mark in map(_alert_mark, alerts) if start <= mark.at < end]
     return Timeline(items=sorted(marks, key=lambda mark: mark.at))
+
+
+def _alert_mark(alert: Alert) -> AlertMark:
+    over = alert.state is AlertState.RESOLVED
+    return AlertMark(
+        at=from_rfc3339(alert.since),
+        alert_id=alert.alert_id,
+        title=alert.title,
+        severity=alert.severity.value,
+        over_at=from_rfc3339(alert.at) if over else None,
+        acknowledged_by=None if alert.acknowledged is None else alert.acknowledged.by,
+    )
 
 
 def target_changes(versions: Sequence[Promotion]) -> list[TargetChange]:

@@ -8,11 +8,13 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from schemas.alert import Alert
+from schemas.alert import Acknowledgement, Alert
+from schemas.times import DAY_MS
 from sinks.channels.robots import WeCom
 from sinks.channels.services import Webhook
 from tests.channel_doubles import SECRET, Double, served, webhook, wecom
-from warroom.alerts.book import AlertBook, opened
+from warroom.alerts.acknowledging import acknowledged
+from warroom.alerts.book import AlertBook, TooManySilences, opened
 from warroom.alerts.engine import BrandState
 from warroom.alerts.outlet import Outlet
 from warroom.alerts.silence import Silence
@@ -39,6 +41,37 @@ def test_of_two_who_judged_the_same_minute_one_tells_it(book: AlertBook) -> None
     assert len(book.unread("topic", 10)) == 1
     version, state = book.load("acme")
     assert (version, state.judged) == (1, NOW)
+
+
+def test_who_acknowledges_first_stays_and_the_engine_is_asked_until_it_has_told(book: AlertBook) -> None:
+    lin, omar = (Acknowledgement(by=name, at=FIRING.at) for name in ("lin", "omar"))
+    assert book.acknowledge(FIRING, lin) == lin
+    assert book.acknowledge(FIRING, omar) == lin
+    assert book.acknowledgements([FIRING.alert_id, "other"]) == {FIRING.alert_id: lin}
+    (asked,) = book.asked()
+    assert (asked.alert, asked.acknowledgement) == (FIRING, lin)
+    state, told = acknowledged(BrandState(brand="acme", judged=NOW), asked)
+    assert told is not None
+    assert book.save(0, state, [told], (FIRING.alert_id,))
+    assert book.asked() == []
+    assert [one.alert for one in book.unread("topic", 10)] == [told]
+    assert book.acknowledge(FIRING, omar) == lin
+    assert book.asked() == []
+
+
+def test_silences_are_bounded_kept_for_a_month_and_ended_once(book: AlertBook, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("warroom.alerts.book.MOST_SILENCES", 2)
+    first, second, third = (Silence(silence_id=name, brand="acme", until=NOW, by="ann", because="known") for name in "abc")
+    book.silence(first, NOW - 1)
+    assert book.end_silence("other", "a", by="omar", now=NOW - 1) is None
+    ended = book.end_silence("acme", "a", by="omar", now=NOW - 1)
+    assert ended == msgspec.structs.replace(first, until=NOW - 1, ended_by="omar")
+    assert book.end_silence("acme", "a", by="omar", now=NOW) is None
+    book.silence(second, NOW)
+    with pytest.raises(TooManySilences, match="expected 2 silences at most"):
+        book.silence(third, NOW)
+    book.silence(third, NOW + 31 * DAY_MS)
+    assert [one.silence_id for one in book.silences()] == ["c"]
 
 
 def test_one_that_is_away_delays_itself_alone_and_gets_all_when_it_is_back(book: AlertBook) -> None:
@@ -88,7 +121,7 @@ def test_what_is_silenced_or_planned_reaches_the_topic_alone_and_a_silence_ends(
     silence = Silence(silence_id="s", brand="acme", rule=FIRING.rule, until=NOW + 1, by="ann", because="known")
     planned = msgspec.structs.replace(FIRING, alert_id="planned", rule="other", scope={"planned": "true"})
     with served(Double(webhook)) as service:
-        book.silence(silence)
+        book.silence(silence, NOW)
         tell(book, 0, FIRING, planned)
         Outlet(Webhook("crm", service.url, SECRET), book, lambda: NOW).step()
         assert service.taken == []

@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from urllib.parse import quote
 
 from msgspec import Struct
 from msgspec.structs import replace as _with
@@ -63,7 +64,7 @@ class BrandState(Struct, frozen=True, kw_only=True):
 
 
 class Facts(Struct, frozen=True, kw_only=True):
-    """What is known of a brand. `link` is the address of its view, `changes` what else was changed, each with its time."""
+    """What is known of a brand. `link` is the address of its alerts, `changes` what else was changed, each with its time."""
 
     brand: str
     zone: str
@@ -231,16 +232,17 @@ class Judge:
 
     def _firing(self, finding: Finding, channels: Sequence[Share], name: str, at: int, rules: Rules, stake: Stake, worth: Worth) -> Alert:
         key = finding.key
+        alert_id = f"{self.facts.brand[:60]}-{name}-{key.from_}-{key.to}-{at // MINUTE_MS}"
         planned = [one.note for one in rules.planned if one.holds(self.facts.brand, at)]
         changes = [text for when, text in self.facts.changes if abs(when - finding.since) <= _TOGETHER] + planned
         context = Context(
-            zone=self.facts.zone, currency=self.facts.currency, stake=stake, channels=channels, changes=changes, link=self.facts.link
+            zone=self.facts.zone, currency=self.facts.currency, stake=stake, channels=channels, changes=changes, link=self._link(alert_id)
         )
         scope = {} if key.channel is None else {"channel": key.channel}
         if planned:
             scope["planned"] = "true"
         return Alert(
-            alert_id=f"{self.facts.brand[:60]}-{name}-{key.from_}-{key.to}-{at // MINUTE_MS}",
+            alert_id=alert_id,
             brand=self.facts.brand,
             rule=name,
             state=AlertState.FIRING,
@@ -258,13 +260,16 @@ class Judge:
             version=1,
         )
 
+    def _link(self, alert_id: str) -> str:
+        return f"{self.facts.link}&alert={quote(alert_id, safe='')}" if self.facts.link else ""
+
     def _record(self, before: Alert, state: AlertState, now: Finding, one: Incident, at: int, severity: Severity, stake: Stake) -> Alert:
         context = Context(
             zone=self.facts.zone,
             currency=self.facts.currency,
             stake=stake,
             others=[f"{from_}→{to}" for from_, to in one.with_it],
-            link=self.facts.link,
+            link=self._link(before.alert_id),
         )
         resolved = state is AlertState.RESOLVED
         return _with(

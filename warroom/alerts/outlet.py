@@ -17,7 +17,7 @@ from schemas.alert import Alert
 from sinks.channels.delivery import Channel, Doubtful, Pace, Refused, TryLater
 from streams import metrics
 from warroom.alerts.book import AlertBook, Told
-from warroom.alerts.silence import is_silent
+from warroom.alerts.silence import silence_of
 
 log = logging.getLogger("rflow.alerts")
 
@@ -102,7 +102,7 @@ class Outlet:
         if self._to_all:
             return [one.alert for one in told]
         silences, now = self._book.silences(), self._clock()
-        wanted = [one.alert for one in told if "planned" not in one.alert.scope and not is_silent(silences, one.alert, now)]
+        wanted = [one.alert for one in told if "planned" not in one.alert.scope and silence_of(silences, one.alert, now) is None]
         metrics.ALERT_MESSAGES.labels(self.channel.name, "silent").inc(len(told) - len(wanted))
         return wanted
 

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 from confluent_kafka import KafkaException
 from redis.exceptions import RedisError
@@ -19,8 +20,9 @@ from sinks.config import ClickHouse
 from sinks.errors import SinkError
 from streams import metrics
 from streams.errors import RflowError
+from warroom.alerts.acknowledging import acknowledged
 from warroom.alerts.book import AlertBook
-from warroom.alerts.engine import Facts, Judge, Worth
+from warroom.alerts.engine import BrandState, Facts, Judge, Worth
 from warroom.alerts.figures import AlertReader
 from warroom.alerts.flows import Flows, shape_of
 from warroom.alerts.rules import Rules, RulesError, load_rules
@@ -44,7 +46,7 @@ class Overtaken(SinkError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WatchConfig:
-    """Where to look. `rules` is the file of rules, None for the defaults; `link` the war room's address, before the brand's name.
+    """Where to look. `rules` is the file of rules, None for the defaults; `link` the war room's address.
 
     With `event_clock` (replays, simulated days) silence by the wall clock says nothing.
     """
@@ -99,8 +101,9 @@ class Watch:
         self._states.close()
 
     def look(self) -> None:
-        """Judge every minute that is complete and was not judged."""
+        """Tell what was acknowledged, and judge every minute that is complete and was not judged."""
         self._reload()
+        self._tell_acknowledged()
         causes = self._causes()
         reader = self._reader
         if reader is None:  # ClickHouse is away: nothing is judged, and that is told of every brand known
@@ -115,6 +118,20 @@ class Watch:
             version, judge = self._judge_of(reader, brand, low)
             self._judges[brand] = (self._go_on(reader, version, judge, low, causes), judge)
         self.looked = time.monotonic()
+
+    def _tell_acknowledged(self) -> None:
+        """Take in what people have acknowledged since. Raises Overtaken."""
+        for asked in self._book.asked():
+            brand, alert_id = asked.alert.brand, asked.alert.alert_id
+            judging = self._judges.get(brand)
+            version, before = self._book.load(brand) if judging is None else (judging[0], judging[1].state)
+            state, told = acknowledged(before, asked)
+            if told is None:
+                log.info("alert %s is over or was told as acknowledged before: %s is not told", alert_id, asked.acknowledgement.by)
+            self._keep(version, state, [told] if told else [], (alert_id,))
+            if judging is not None:
+                judging[1].state = state
+                self._judges[brand] = (version + 1, judging[1])
 
     # --- the gate -------------------------------------------------------------------------------------------------------------------
     def _causes(self) -> list[str]:
@@ -168,7 +185,7 @@ class Watch:
             brand=brand,
             zone=self._ladder.calendar(brand)[0],
             currency=self._ladder.currency_of(brand),
-            link=f"{self._config.link.rstrip('/')}/{brand}" if self._config.link else "",
+            link=f"{self._config.link.rstrip('/')}/alerts?brand={quote(brand, safe='')}" if self._config.link else "",
         )
         judge = Judge(facts, Flows(shape_of(self._ladder, brand)), state)
         complete = low - low % MINUTE_MS
@@ -196,13 +213,16 @@ class Watch:
 
     def _save(self, version: int, judge: Judge, told: list[Alert]) -> int:
         """State and what is told, at once. Raises Overtaken."""
-        if not self._book.save(version, judge.state, told):
-            self._judges.pop(judge.facts.brand, None)
-            raise Overtaken(f"another process judges {judge.facts.brand}")
+        self._keep(version, judge.state, told)
+        return version + 1
+
+    def _keep(self, version: int, state: BrandState, told: list[Alert], answered: tuple[str, ...] = ()) -> None:
+        if not self._book.save(version, state, told, answered):
+            self._judges.pop(state.brand, None)
+            raise Overtaken(f"another process judges {state.brand}")
         for alert in told:
             metrics.ALERTS.labels(alert.rule, alert.state.value).inc()
             log.info("alert %s %s: %s", alert.alert_id, alert.state.value, f"{alert.title['en']}. {alert.summary['en']}")
-        return version + 1
 
     def _worth_of(self, reader: AlertReader, judge: Judge, end: int) -> Worth:
         until, worth = self._worth.get(judge.facts.brand, (0.0, None))

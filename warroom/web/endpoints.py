@@ -9,6 +9,8 @@ from typing import Any
 from schemas.promotion import Promotion
 from schemas.snapshot import UserLayer
 from schemas.transition import Transition
+from warroom.alerts.silence import Silence
+from warroom.alerts.standing import Standing
 from warroom.auth.audit import AuditEntry
 from warroom.auth.roles import Role
 from warroom.beside import Beside
@@ -21,7 +23,22 @@ from warroom.notes import Note
 from warroom.pacing_lines import Pacing
 from warroom.progress import Progress
 from warroom.timeline import Timeline
-from warroom.web.routes import about, drill, exports, figures, layers, live, oidc, pacing, promotions, records, report, session, timeline
+from warroom.web.routes import (
+    about,
+    alerts,
+    drill,
+    exports,
+    figures,
+    layers,
+    live,
+    oidc,
+    pacing,
+    promotions,
+    records,
+    report,
+    session,
+    timeline,
+)
 from warroom.what_if import WhatIf
 
 API = "/api/v1"
@@ -159,6 +176,46 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         role=_O,
         tag="timeline",
         summary="Take a note away",
+        status=204,
+        produces=(),
+    ),
+    _get("open_alerts", f"{_BRAND}/open-alerts", alerts.open_alerts, _V, "alerts", "Alerts that are open now", alerts.OpenAlerts),
+    _get("alerts", f"{_BRAND}/alerts", alerts.alerts, _V, "alerts", "Alerts of a period, or of a promotion", alerts.Alerts),
+    _get("alert", f"{_BRAND}/alerts/{{alert_id}}", alerts.alert, _V, "alerts", "An alert and its states", alerts.AlertHistory),
+    Endpoint(
+        name="acknowledge_alert",
+        method="POST",
+        path=f"{API}{_BRAND}/alerts/{{alert_id}}/acknowledge",
+        handler=alerts.acknowledge,
+        role=_O,
+        tag="alerts",
+        summary="Take an alert on",
+        returns=Standing,
+        body=alerts.Acknowledge,
+        also=(409, 413, 415),
+    ),
+    _get("silences", f"{_BRAND}/silences", alerts.silences, _V, "alerts", "What keeps alerts from the channels", alerts.Silences),
+    Endpoint(
+        name="create_silence",
+        method="POST",
+        path=f"{API}{_BRAND}/silences",
+        handler=alerts.create_silence,
+        role=_O,
+        tag="alerts",
+        summary="Keep alerts from the channels for a while",
+        returns=Silence,
+        body=alerts.NewSilence,
+        status=201,
+        also=(409, 413, 415),
+    ),
+    Endpoint(
+        name="end_silence",
+        method="DELETE",
+        path=f"{API}{_BRAND}/silences/{{silence_id}}",
+        handler=alerts.end_silence,
+        role=_O,
+        tag="alerts",
+        summary="End a silence early",
         status=204,
         produces=(),
     ),

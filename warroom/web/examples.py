@@ -6,7 +6,10 @@ from typing import Any
 
 import msgspec
 
+from schemas.alert import Acknowledgement, Alert, AlertState, Flow, Severity
 from schemas.promotion import LayerTarget, Target
+from warroom.alerts.silence import Silence
+from warroom.alerts.standing import Standing
 from warroom.auth.roles import Role
 from warroom.beside import Beside
 from warroom.figures import Activating, Census, LedgerLine, Scaling
@@ -14,6 +17,7 @@ from warroom.lists import Buyer, FlowLine, Member, MoveLine, OrderLine
 from warroom.notes import Note
 from warroom.promotions.definition import Definition, WrittenWindow
 from warroom.web.routes.about import Brands
+from warroom.web.routes.alerts import Acknowledge, AlertHistory, Alerts, NewSilence, OpenAlerts, Silences
 from warroom.web.routes.exports import Audience, Suppression
 from warroom.web.routes.figures import Ledger
 from warroom.web.routes.pacing import WhatIfAsked
@@ -103,6 +107,46 @@ _VALUES += [
         earlier_orders=[22, 25, 24],
         earlier_gmv=[501_000, 577_000, 560_000],
     ),
+]
+_ALERT = Alert(
+    alert_id="acme-flow_drop-R2-R3-29905925",
+    brand="acme",
+    rule="flow_drop",
+    state=AlertState.ACKNOWLEDGED,
+    severity=Severity.CRITICAL,
+    title={"en": "R2→R3 has dropped by 52% in wecom", "zh": "R2→R3（wecom）流转下降 52%"},
+    summary={"en": "At stake: 735 users an hour.", "zh": "每小时影响 735 人。"},
+    flow=Flow(from_="R2", to="R3"),
+    scope={"channel": "wecom"},
+    observed=0.021,
+    expected=0.044,
+    users_at_stake=735,
+    gmv_at_stake=9_547_650,
+    since="2026-11-10T16:05:00.000Z",
+    at="2026-11-10T16:09:31.007Z",
+    version=2,
+    acknowledged=Acknowledgement(by="lin", at="2026-11-10T16:09:31.007Z", note="the group's code has expired"),
+)
+_SILENCED = Silence(
+    silence_id="0123456789abcdef",
+    brand="acme",
+    flow="R2>R3",
+    channel="wecom",
+    until=_AT + 3_600_000,
+    by="lin",
+    because="the groups are full until 20:45",
+    created_at=_AT,
+)
+_STANDING = Standing(alert=_ALERT, silence=_SILENCED)
+_VALUES += [
+    OpenAlerts(items=[_STANDING], more=0, kept=True),
+    Alerts(items=[_STANDING], next=None),
+    AlertHistory(now=_STANDING, states=[_ALERT]),
+    Acknowledge(note="the group's code has expired"),
+    _STANDING,
+    NewSilence(minutes=60, because="the groups are full until 20:45", flow="R2>R3", channel="wecom"),
+    _SILENCED,
+    Silences(items=[_SILENCED]),
 ]
 _LISTS: list[Any] = [
     Scaling(split="all", layer="R3", users=800, users_before=640, growth=0.25, new_users=120, known_users=680),

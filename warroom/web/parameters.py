@@ -27,6 +27,13 @@ From = Annotated[
 To = Annotated[
     str, Query(pattern=_TIME, description="end of the period, not included; at most 400 days", examples=["2026-11-12T00:00:00+08:00"])
 ]
+OptionalFrom = Annotated[
+    str | None,
+    Query(alias="from", pattern=_TIME, description="begin of the period, RFC 3339 with an offset", examples=["2026-11-11T00:00:00+08:00"]),
+]
+OptionalTo = Annotated[
+    str | None, Query(pattern=_TIME, description="its end, not included; at most 400 days", examples=["2026-11-12T00:00:00+08:00"])
+]
 AgainstFrom = Annotated[str, Query(pattern=_TIME, description="begin of the other period", examples=["2025-11-11T00:00:00+08:00"])]
 AgainstTo = Annotated[str | None, Query(pattern=_TIME, description="end of the other period, not included; default: as long as the first")]
 At = Annotated[

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from sinks.config import ClickHouse
 from streams import metrics
+from warroom.alerts.kept import KeptAlerts
 from warroom.drill import Drill
 from warroom.states import RedisConfig, States
 from warroom.web.problems import Problem
@@ -19,6 +20,10 @@ T = TypeVar("T")
 
 _QUERY_SECONDS = 10
 _REDIS_SECONDS = 3.0
+
+
+class Lists(Drill, KeptAlerts):
+    """All that requests ask ClickHouse for."""
 
 
 class Pool:
@@ -34,7 +39,7 @@ class Pool:
         self._lock = threading.Lock()
         self._local = threading.local()
 
-    async def ask(self, work: Callable[[Drill], T]) -> T:
+    async def ask(self, work: Callable[[Lists], T]) -> T:
         """What ClickHouse says. Raises StoreAway, StoreError, or Problem 503 if too many wait."""
         return await self._run(lambda: work(self._reader()))
 
@@ -66,9 +71,9 @@ class Pool:
         with self._lock:
             self._inside -= 1
 
-    def _reader(self) -> Drill:
-        reader: Drill | None = getattr(self._local, "reader", None)
+    def _reader(self) -> Lists:
+        reader: Lists | None = getattr(self._local, "reader", None)
         if reader is None:
-            reader = self._local.reader = Drill(self._clickhouse, seconds=_QUERY_SECONDS)
+            reader = self._local.reader = Lists(self._clickhouse, seconds=_QUERY_SECONDS)
         metrics.WARROOM_QUERIES.labels("api").inc()
         return reader

@@ -12,6 +12,7 @@ import structlog
 
 from schemas.ladder import Ladder
 from streams.ladder import Rules
+from warroom.alerts.book import AlertBook
 from warroom.auth.accounts import Accounts, AccountsError, AccountsFile, new_accounts
 from warroom.auth.audit import AuditLog
 from warroom.auth.masking import Mask
@@ -76,6 +77,9 @@ class Room:
         self.follow = Follow(live.kafka, live.topic_prefix, live.partitions)
         self.desk = WebDesk(live.redis, live.kafka, live.topic_prefix, live.partitions, ladder, config.now, event_clock=config.event_clock)
         self.notes = Notes(self.desk.redis, live.redis.prefix)
+        self.alerts = AlertBook(self.desk.redis, live.redis.prefix)
+        self.alert_changes = 0
+        """how often somebody acknowledged or silenced something here: open alerts found before are out of date"""
         self.board = WebBoard(live.clickhouse, self.desk.desk, self.notes, ladder, config.now)
         self.shared: Shared[Any] = Shared(_SHARED_S)
         self.sessions = Sessions()

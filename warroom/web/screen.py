@@ -18,7 +18,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-PAGES = ("/", "/flows", "/channels", "/promotions", "/compare", "/timeline", "/users", "/audit", "/wall", "/signin")
+PAGES = ("/", "/flows", "/channels", "/promotions", "/compare", "/alerts", "/timeline", "/users", "/audit", "/wall", "/signin")
 """All are the same shell: what it shows is decided by the address, in the browser."""
 
 _STATIC = "{static}"

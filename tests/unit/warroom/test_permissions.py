@@ -75,6 +75,13 @@ EXPECTED = {
     "timeline": Role.VIEWER,
     "write_note": Role.OPERATOR,
     "remove_note": Role.OPERATOR,
+    "open_alerts": Role.VIEWER,
+    "alerts": Role.VIEWER,
+    "alert": Role.VIEWER,
+    "acknowledge_alert": Role.OPERATOR,
+    "silences": Role.VIEWER,
+    "create_silence": Role.OPERATOR,
+    "end_silence": Role.OPERATOR,
     "progress": Role.VIEWER,
     "pacing": Role.VIEWER,
     "beside": Role.VIEWER,
@@ -134,7 +141,7 @@ async def open_app() -> AsyncIterator[Any]:
 
 
 def target(endpoint: Endpoint) -> str:
-    return endpoint.path.format(brand="acme", user_id="u1", layer="R3", promotion_id="d11", note_id="0" * 16)
+    return endpoint.path.format(brand="acme", user_id="u1", layer="R3", promotion_id="d11", note_id="0" * 16, alert_id="a1", silence_id="0" * 16)
 
 
 def test_the_table_is_as_decided() -> None:

@@ -1,4 +1,4 @@
-"""The annotated timeline: changes of targets and operators' notes in one list; notes are written and taken away here."""
+"""The annotated timeline: changes of targets, alerts and operators' notes in one list; notes are written and taken away here."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from warroom.web.body import read_body
 from warroom.web.call import CallOf
 from warroom.web.parameters import Brand, From, To, whole_minutes
 from warroom.web.problems import Problem
+from warroom.web.routes.alerts import stood
 from warroom.web.routes.promotions import minute_of
 
 _MOST_BODY = 1 << 14
@@ -34,7 +35,8 @@ class NewNote(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
 
 async def timeline(call: CallOf, brand: Brand, from_: From, to: To) -> Timeline:
-    """What happened in the period: changes of targets at the minute from which they count, notes at the minute they are about."""
+    """What happened in the period: changes of targets at the minute from which they count, alerts where what they tell of began, notes at
+    the minute they are about. More than 1,000 alerts of a period: the latest."""
     start, end = whole_minutes(from_, to)
 
     def versions(desk: Desk) -> list[list[Promotion]]:
@@ -42,7 +44,7 @@ async def timeline(call: CallOf, brand: Brand, from_: From, to: To) -> Timeline:
 
     promotions = await call.room.desk.ask(versions)
     notes = await call.room.pool.do(lambda: call.room.notes.between(brand, start, end))
-    return merged(start, end, promotions, notes)
+    return merged(start, end, promotions, notes, await stood(call, brand, start, end))
 
 
 async def write_note(call: CallOf, brand: Brand) -> Response:
