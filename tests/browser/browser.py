@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from tests.browser.world import PASSWORD
 
+Open = Callable[..., Page]
+"""Opens a page in a browser of its own: path, who is signed in (None: nobody), size, language."""
 CHROMIUM = "/usr/bin/chromium"
 WALL, WALL_4K, LAPTOP, PHONE = (1920, 1080), (3840, 2160), (1440, 900), (390, 844)
 PATIENCE_MS = 30_000
@@ -75,3 +79,21 @@ def settled(page: Page) -> None:
     expect(page.locator(".pending")).to_have_count(0)
     if page.locator(".chart").count():
         page.locator(".chart canvas").first.wait_for()
+
+
+def assert_fits(page: Page, where: str, *, wall: bool = False) -> None:
+    """Nothing overlaps, sticks out, is cut off or untranslated; a wall has no scroll bar, and no text too small for four metres."""
+    settled(page)
+    found: dict[str, Any] = page.evaluate(LAYOUT)
+    assert (found["overlaps"], found["outside"], found["cut"], found["keys"]) == ([], [], [], []), where
+    assert found["wide"] <= 0, where
+    if wall:
+        assert (found["high"], found["small"]) == (0, []), where
+
+
+def serious_faults(page: Page) -> dict[str, str]:
+    """What axe finds, by page and rule."""
+    told = Axe().run(page).response
+    assert len(told["passes"]) > 10
+    serious = [one for one in told["violations"] if one["impact"] in ("serious", "critical")]
+    return {f"{page.url} {one['id']}": one["nodes"][0]["html"][:200] for one in serious}

@@ -5,15 +5,18 @@ from __future__ import annotations
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from playwright.sync_api import Browser, Page
 
+from schemas.alert import Acknowledgement, AlertState, Severity
 from tests.browser.browser import LAPTOP, PHONE, WALL, WALL_4K, chromium, context_of, settled, sign_in
-from tests.browser.world import BRAND, EMPTY_BRAND, PROMOTION, World, screen_world
+from tests.browser.world import BRAND, EMPTY_BRAND, NOW, PROMOTION, World, screen_world
+from tests.servers import wait_until
 from tests.workers import ROOT
 
 SIZES = {"wall": WALL, "wall4k": WALL_4K, "laptop": LAPTOP, "phone": PHONE}
-PAGES = ("/", "/flows", "/channels")
+PAGES = ("/", "/flows", "/channels", "/alerts")
 
 
 def drawn(page: Page) -> None:
@@ -29,8 +32,22 @@ def signed_in(browser: Browser, world: World, size: tuple[int, int]) -> Page:
     return context.new_page()
 
 
+def alerted(world: World) -> None:
+    """Two alerts that are open, one of them taken on, and one that is over."""
+    world.alert("pictured-1")
+    taken = Acknowledgement(by="lin", at=NOW, note="库存已补")
+    title = {"en": "R3→R4 has dropped by 18%", "zh": "R3→R4 流转下降 18%"}
+    stake: dict[str, Any] = {"users_at_stake": 42, "gmv_at_stake": 1_280_000, "severity": Severity.WARNING, "title": title}
+    world.alert(
+        "pictured-2", "tmall", state=AlertState.ACKNOWLEDGED, version=2, acknowledged=taken, observed=0.081, expected=0.099, **stake
+    )
+    world.alert("pictured-3", "douyin", state=AlertState.RESOLVED, version=3, severity=Severity.INFO)
+    wait_until(lambda: world.rows("SELECT count() FROM alerts") == [(3,)], "the alerts", 60)
+
+
 def take(browser: Browser, world: World, folder: Path) -> None:
     """Every view in every size, in both languages, with data and without."""
+    alerted(world)
     for name, size in SIZES.items():
         pages = ["/wall"] if name.startswith("wall") else PAGES
         for language, theme in (("zh", "dark"), ("en", "light")):
@@ -45,7 +62,8 @@ def take(browser: Browser, world: World, folder: Path) -> None:
 
 
 def readme(browser: Browser, world: World) -> None:
-    """The two of the README, with something on the timeline."""
+    """The two of the README, with something on the timeline, and alerts."""
+    alerted(world)
     promotion = f"/api/v1/promotions/{PROMOTION}"
     change = {"edits": ["R4/conversion_rate=x1.05"], "because": "直播间加场", "effective_from": "2025-11-10T16:20:00.000Z"}
     for name, path, size in (("wall", "/wall", (1536, 864)), ("laptop", "/", SIZES["laptop"])):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import re
 import signal
 import time
@@ -12,73 +11,18 @@ from typing import Any
 import msgspec
 import orjson
 import pytest
-from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
 from deploy.wiring import desk_of
+from schemas.alert import Alert, AlertState, Severity
 from schemas.promotion import Promotion
-from tests.browser.browser import LAPTOP, LAYOUT, PHONE, WALL, WALL_4K, Seen, chromium, context_of, settled, sign_in
-from tests.browser.world import BRAND, EARLIER, EMPTY_BRAND, PASSWORD, PROMOTION, World, screen_world
+from tests.browser.browser import LAPTOP, PHONE, WALL, WALL_4K, Open, Seen, assert_fits, serious_faults, settled
+from tests.browser.world import BRAND, EARLIER, EMPTY_BRAND, PASSWORD, PROMOTION, World, process_of
 from tests.servers import wait_until
 from warroom import wording
 from warroom.targets import cells
 
 CELL = "R4"
-Open = Callable[..., Page]
-
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    with screen_world(tmp_path_factory.mktemp("screen")) as made:
-        made.write(labelled_by_a_stranger(itertools.islice(made.coming, 400)))
-        made.until_stored()
-        yield made
-
-
-def labelled_by_a_stranger(lines: Iterator[bytes]) -> Iterator[bytes]:
-    """Labels as long as they may be, and such as would be markup: dear enough to lead every ranking."""
-    long, markup = "x" * 128, "<img src=x onerror=document.title=1>"
-    for i, line in enumerate(lines):
-        told = orjson.loads(line)
-        if told["type"] == "purchase":
-            label = (long, markup)[i % 2]
-            told |= {"amount": 9_999_900, "channel": label, "campaign_id": label, "store_id": label, "guide_id": label}
-        yield orjson.dumps(told)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    # Of the module, not of the session: while it lives no asynchronous test can run.
-    with chromium() as made:
-        yield made
-
-
-@pytest.fixture
-def seen() -> Seen:
-    return Seen()
-
-
-@pytest.fixture
-def open_page(world: World, browser: Browser, seen: Seen) -> Iterator[Open]:
-    """Opens pages, each in a browser of its own; none of them may complain or ask anybody but the war room."""
-    contexts = []
-
-    def opened(path: str, who: str | None = "olga", size: tuple[int, int] = LAPTOP, locale: str = "zh-CN") -> Page:
-        world.feed(1)  # a minute without events would be a standstill
-        context = context_of(browser, world.url, size, locale=locale)
-        contexts.append(context)
-        if who is not None:
-            sign_in(context, world.url, who)
-        seen.watch(context)
-        page = context.new_page()
-        page.goto(path)
-        return page
-
-    yield opened
-    for context in contexts:
-        context.close()
-    assert seen.complaints == []
-    assert seen.hosts <= {"127.0.0.1"}
 
 
 def value(page: Page, selector: str) -> float:
@@ -113,16 +57,6 @@ def test_who_signs_in_comes_to_the_page_asked_for(open_page: Open, seen: Seen) -
     page.context.clear_cookies()  # as when the session ends
     expect(page.get_by_role("button", name="登录")).to_be_visible(timeout=10_000)
     seen.forgive("401")
-
-
-def assert_fits(page: Page, where: str, *, wall: bool = False) -> None:
-    """Nothing overlaps, sticks out, is cut off or untranslated; a wall has no scroll bar, and no text too small for four metres."""
-    settled(page)
-    found: dict[str, Any] = page.evaluate(LAYOUT)
-    assert (found["overlaps"], found["outside"], found["cut"], found["keys"]) == ([], [], [], []), where
-    assert found["wide"] <= 0, where
-    if wall:
-        assert (found["high"], found["small"]) == (0, []), where
 
 
 @pytest.mark.parametrize("size", [WALL, WALL_4K], ids=str)
@@ -390,7 +324,79 @@ def test_a_note_a_user_and_the_audit_log_are_seen_by_those_who_may(open_page: Op
     expect(page.get_by_text("write note")).to_be_visible()
     viewer = open_page(f"/audit?brand={BRAND}", who="vera")
     settled(viewer)
-    assert viewer.locator("nav a").all_inner_texts() == ["总览", "流转", "渠道", "大促", "对比", "时间线"]
+    assert viewer.locator("nav a").all_inner_texts() == ["总览", "流转", "渠道", "大促", "对比", "告警", "时间线"]
+
+
+def told_of(world: World, alert_id: str) -> list[Alert]:
+    """What the topic says of an alert."""
+    told = [msgspec.json.decode(message.value() or b"", type=Alert) for message in world.deployment.read("alerts")]
+    return [one for one in told if one.alert_id == alert_id]
+
+
+def test_an_alert_on_the_topic_is_on_the_wall_within_ten_seconds_and_taken_on_in_the_browser(open_page: Open, world: World) -> None:
+    judging = process_of(world.deployment, "alerts")
+    wall = open_page(f"/wall?brand={BRAND}&promotion={PROMOTION}", who="vera", size=WALL)
+    settled(wall)
+    expect(wall.locator("[data-panel=alerts]")).to_contain_text("没有告警")
+
+    # 1. On the topic, on the wall: what dropped, from what to what, since when, what is at stake.
+    fired = world.alert("seen")
+    shown = wall.locator("[data-alert=seen]")
+    expect(shown).to_be_visible(timeout=10_000)
+    for told in (fired.title["zh"], "严重", "4.4% → 2.1%", "735 人/时", "¥9.5万/时", "自 11-11 00:28", "待确认"):
+        expect(shown).to_contain_text(told)
+    expect(wall.locator("[data-pressing=seen]")).to_contain_text(fired.title["zh"])
+    world.alert("long", "x" * 128, severity=Severity.WARNING)
+    expect(wall.locator("[data-alert=long]")).to_be_visible(timeout=10_000)
+    found: dict[str, str] = {}
+    for size in (WALL, WALL_4K):
+        wall.set_viewport_size({"width": size[0], "height": size[1]})
+        for _ in ("zh", "en"):
+            assert_fits(wall, f"alerts {size}", wall=True)
+            wall.locator("[data-toggle=language]").click()
+    found |= serious_faults(wall)
+
+    # 2. The link of a message leads to it: an operator takes it on, a viewer only looks.
+    page = open_page(f"/alerts?brand={BRAND}&alert=seen", who="olga")
+    settled(page)
+    expect(page.locator("[data-panel=alert-history]")).to_contain_text("进行中")
+    for size in (LAPTOP, PHONE):
+        page.set_viewport_size({"width": size[0], "height": size[1]})
+        assert_fits(page, f"/alerts {size}")
+    found |= serious_faults(page)
+    assert found == {}
+    card = page.locator("[data-alert=seen]")
+    card.get_by_label("备注").fill("群码过期 <b>")
+    card.get_by_role("button", name="我来处理").click()
+    for one in (page, wall):
+        expect(one.locator("[data-alert=seen]")).to_contain_text("olga 处理中", timeout=10_000)
+    viewer = open_page(f"/alerts?brand={BRAND}", who="vera")
+    expect(viewer.locator("[data-alert=long]")).to_be_visible()
+    expect(viewer.get_by_role("button", name="我来处理")).to_have_count(0)
+
+    # 3. The engine tells it on the topic, as the next version, and it is stored with the history.
+    wait_until(lambda: len(told_of(world, "seen")) == 2, "the acknowledgement on the topic", 60)
+    taken = told_of(world, "seen")[-1]
+    assert taken.acknowledged is not None
+    assert (taken.state, taken.version, taken.acknowledged.by, taken.acknowledged.note) == ("acknowledged", 2, "olga", "群码过期 <b>")
+    expect(page.locator("[data-panel=alert-history]")).to_contain_text("olga: 群码过期 <b>", timeout=20_000)
+    assert judging.stop() == 0
+
+    # 4. A silence is made, shown at the alert, and ended.
+    form = page.locator("[data-form=silence]")
+    form.get_by_label("渠道").select_option("wecom")
+    form.get_by_label("原因").fill("已知")
+    form.get_by_role("button", name="静默").click()
+    expect(page.locator("[data-alert=seen]")).to_contain_text("已静默")
+    page.get_by_role("button", name="提前结束").click()
+    expect(page.locator("[data-panel=silences]")).to_contain_text("olga 提前结束")
+
+    # 5. Over: gone from the wall, kept on the timeline.
+    for alert_id, version in (("seen", 3), ("long", 2)):
+        world.alert(alert_id, state=AlertState.RESOLVED, version=version)
+    expect(wall.locator("[data-panel=alerts]")).to_contain_text("没有告警", timeout=15_000)
+    page.goto(f"/timeline?brand={BRAND}&promotion={PROMOTION}")
+    expect(page.locator("[data-panel=timeline]")).to_contain_text(fired.title["zh"])
 
 
 def test_axe_finds_no_serious_fault(open_page: Open) -> None:
@@ -407,10 +413,7 @@ def test_axe_finds_no_serious_fault(open_page: Open) -> None:
         page.goto(f"{path}?brand={BRAND}&theme={theme}")
         if path != "/signin":
             settled(page)
-        told = Axe().run(page).response
-        assert len(told["passes"]) > 10
-        serious = [one for one in told["violations"] if one["impact"] in ("serious", "critical")]
-        found |= {f"{path} {one['id']}": one["nodes"][0]["html"][:200] for one in serious}
+        found |= serious_faults(page)
     assert found == {}
 
 

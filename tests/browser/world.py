@@ -21,10 +21,11 @@ import orjson
 from deploy.stack.broker import MockBrokerConfig
 from deploy.stack.ports import free_port
 from deploy.wiring import desk_of
+from schemas.alert import Alert, AlertState, Flow, Severity
 from schemas.ladder import Ladder
 from schemas.ladder_file import load_ladder
 from schemas.promotion import LayerTarget, PhaseName, Target
-from schemas.times import from_rfc3339
+from schemas.times import MINUTE_MS, from_rfc3339, to_rfc3339
 from sinks.config import ClickHouse
 from sources.simulator.config import SimulatorConfig
 from sources.simulator.day import PromotionDay
@@ -73,6 +74,30 @@ class World:
         with ThreadPoolExecutor(1) as thread:
             self.ends |= thread.submit(self.deployment.replay, lines).result().ends
 
+    def alert(self, alert_id: str, channel: str = "wecom", **given: Any) -> Alert:
+        """Put a record of an alert on the topic, of a drop of R2>R3 in a channel a quarter of an hour ago."""
+        values: dict[str, Any] = {
+            "rule": "flow_drop",
+            "state": AlertState.FIRING,
+            "severity": Severity.CRITICAL,
+            "title": {"en": f"R2→R3 has dropped by 52% in {channel}", "zh": f"R2→R3（{channel}）流转下降 52%"},
+            "summary": {
+                "en": f"2.1% of touchpoints moved a user since 00:28 (61/2,905), usually 4.4%. It comes from {channel} 91%, store 9%.",
+                "zh": f"自 00:28 起转化率 2.1%（61/2,905），平时 4.4%。主要来自 {channel} 91%, store 9%。",
+            },
+            "observed": 0.021,
+            "expected": 0.044,
+            "users_at_stake": 735,
+            "gmv_at_stake": 9_547_650,
+            "version": 1,
+            **given,
+        }
+        flow, at = Flow(from_="R2", to="R3"), from_rfc3339(NOW)
+        since, told_at = to_rfc3339(at - 17 * MINUTE_MS), to_rfc3339(at - 15 * MINUTE_MS + values["version"] * MINUTE_MS)
+        made = Alert(alert_id=alert_id, brand=BRAND, flow=flow, scope={"channel": channel}, since=since, at=told_at, **values)
+        self.deployment.produce([("alerts", 0, alert_id.encode(), msgspec.json.encode(made), None)])
+        return made
+
     def until_stored(self) -> None:
         """Wait until all that was written is applied and stored."""
         self.deployment.until_applied(self.ends)
@@ -113,8 +138,8 @@ def screen_world(folder: Path, *, events: int = 6_000) -> Iterator[World]:
                 ClickHouse(url=clickhouse.address, database=_DATABASE),
                 {"broker": broker, "redis": redis, "clickhouse": clickhouse},
                 deployment.start(),
-                _process(deployment, "sink"),
-                _process(deployment, "warroom", **warroom),
+                process_of(deployment, "sink"),
+                process_of(deployment, "warroom", **warroom),
                 f"http://127.0.0.1:{port}",
                 lines,
             )
@@ -126,7 +151,8 @@ def screen_world(folder: Path, *, events: int = 6_000) -> Iterator[World]:
             yield world
 
 
-def _process(deployment: Deployment, name: str, **given: Any) -> Worker:
+def process_of(deployment: Deployment, name: str, **given: Any) -> Worker:
+    """Another of rflow's processes, that ends with the deployment's."""
     made = Worker(deployment.environment(**given), deployment.folder / f"{name}.log", module=("deploy", name))
     deployment.workers.append(made)
     return made

@@ -8,7 +8,7 @@ import { live } from "./live.js";
 
 let shared = null;
 
-/** {progress, pacing, beside, versions}, each {data, problem}, of the chosen promotion; `refresh` asks for all of them now. */
+/** {progress, pacing, beside, versions, timeline, alerts}, each {data, problem}, of the chosen promotion and its brand; `refresh` asks for all of them now. */
 export function startDesk() {
   const of =
     (part, parameters = {}) =>
@@ -21,6 +21,7 @@ export function startDesk() {
     beside: usePoll(of("beside", { step: 1 }), 30),
     versions: usePoll(of("versions"), 30),
     timeline: usePoll(() => timelineOf(promotion.value), 10),
+    alerts: usePoll(() => (state.brand ? `/brands/${segment(state.brand)}/open-alerts` : ""), 3),
   };
   shared.refresh = () => [shared.progress, shared.pacing, shared.versions, shared.timeline].forEach((one) => one.refresh());
   // Whoever changes a target: all screens hear of it by the one thing that each asks for often.

@@ -1,7 +1,7 @@
-// What happened: target changes and notes, newest first.
+// What happened: target changes, alerts and notes, newest first.
 
 import { h } from "../../vue.js";
-import { t } from "../i18n.js";
+import { named, t } from "../i18n.js";
 import { desk } from "../desk.js";
 import { dayTime } from "../format.js";
 import { zone } from "../store.js";
@@ -27,7 +27,13 @@ function target(one) {
 }
 
 const note = (one) => ({ key: one.note_id, title: one.text, detail: one.author });
-const KINDS = { target, note };
+
+function alert(one) {
+  const over = one.over_at ? t("alert.over", { at: dayTime(one.over_at, zone.value) }) : t("alert_state.firing");
+  const taken = one.acknowledged_by && t("alert.taken", { by: one.acknowledged_by });
+  return { key: one.alert_id, title: named(one.title), detail: [t(`severity.${one.severity}`), over, taken].filter(Boolean).join(" · ") };
+}
+const KINDS = { target, note, alert };
 
 /** Entries as a list, newest first; `act` gives what may be done about one. */
 export function timeline(entries, most = 50, act = null) {

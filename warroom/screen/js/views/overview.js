@@ -3,6 +3,7 @@
 import { defineComponent, h, ref } from "../../vue.js";
 import { t } from "../i18n.js";
 import { href } from "../store.js";
+import { howMany, openAside, openPanel } from "../parts/alerts.js";
 import { choice, panel } from "../parts/basics.js";
 import { conversions, flowsOf, sankey, windowText } from "../parts/flows.js";
 import { ladder } from "../parts/ladder.js";
@@ -19,6 +20,8 @@ export const Overview = defineComponent(() => {
     const told = sentence();
     return h("div", { class: "overview" }, [
       told && h("p", { class: "sentence", "data-sentence": "" }, told),
+      howMany() > 0 &&
+        panel(t("panel.alerts"), openPanel(3), { kind: "full", id: "alerts", aside: [openAside(), more("/alerts")], explained: t("tip.alerts") }),
       h("div", { class: "tiles" }, tiles()),
       panel(t("panel.pacing"), pacingChart(of.value), {
         kind: "wide",

@@ -3,9 +3,11 @@
 import { defineComponent, h } from "../../vue.js";
 import { t } from "../i18n.js";
 import { go, href, may, signOut, state } from "../store.js";
+import { howMany, openAlerts, severity } from "../parts/alerts.js";
 import { empty, panel, trouble } from "../parts/basics.js";
 import { freshnessChip, standing, standstillBanner } from "../parts/freshness.js";
 import { toggles } from "../parts/toggles.js";
+import { Alerts } from "./alerts.js";
 import { Audit } from "./audit.js";
 import { Channels } from "./channels.js";
 import { Compare } from "./compare.js";
@@ -21,6 +23,7 @@ const PAGES = [
   { path: "/channels", name: "channels", view: Channels, role: "viewer" },
   { path: "/promotions", name: "promotions", view: Promotions, role: "viewer" },
   { path: "/compare", name: "compare", view: Compare, role: "viewer" },
+  { path: "/alerts", name: "alerts", view: Alerts, role: "viewer" },
   { path: "/timeline", name: "timeline", view: TimelinePage, role: "viewer" },
   { path: "/users", name: "users", view: Users, role: "operator" },
   { path: "/audit", name: "audit", view: Audit, role: "admin" },
@@ -61,6 +64,7 @@ function head(page) {
         go(href(state.page), { replace: true });
       }),
       h("span", { class: "space" }),
+      alertChip(),
       freshnessChip(),
       toggles(),
       h("a", { class: "toggle", href: href("/wall"), "data-tip": t("head.wall"), "aria-label": t("head.wall") }, [screenIcon()]),
@@ -74,6 +78,18 @@ function head(page) {
       ),
     ),
   ]);
+}
+
+/** How many alerts are open, the most pressing one's shape and colour; leads to them. */
+function alertChip() {
+  const first = openAlerts()?.items[0];
+  return (
+    first &&
+    h("a", { class: "toggle open-alerts", href: href("/alerts"), "data-open-alerts": howMany() }, [
+      severity(first.alert.severity, { small: true }),
+      t("alert.open", { open: howMany() }),
+    ])
+  );
 }
 
 function screenIcon() {

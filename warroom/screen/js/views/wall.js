@@ -7,6 +7,7 @@ import { live } from "../live.js";
 import { settings } from "../settings.js";
 import { desk } from "../desk.js";
 import { promotion, state, zone } from "../store.js";
+import { howMany, openAside, openPanel, pressing } from "../parts/alerts.js";
 import { panel } from "../parts/basics.js";
 import { conversionChips, flowsOf, sankey, wholeFlows, windowText } from "../parts/flows.js";
 import { freshnessChip, standing, standstillBanner } from "../parts/freshness.js";
@@ -51,7 +52,7 @@ export const Wall = defineComponent(() => {
     const dimension = DIMENSIONS[turn.value % DIMENSIONS.length];
     return h("main", { class: ["wall", standing().level] }, [
       head(),
-      h("div", { class: "strip" }, [standstillBanner() ?? h("p", { class: "sentence", "data-sentence": "" }, sentence() || hint())]),
+      h("div", { class: "strip" }, standstillBanner() ?? [h("p", { class: "sentence", "data-sentence": "" }, sentence() || hint()), pressing()]),
       h("div", { class: "tiles" }, tiles()),
       panel(t("panel.pacing"), pacingChart(), { kind: "a", id: "pacing", explained: t("tip.pacing") }),
       panel(t("panel.minutes"), minutesChart(), {
@@ -79,7 +80,10 @@ export const Wall = defineComponent(() => {
           explained: t("tip.ranking"),
         }),
       ]),
-      panel(t("panel.timeline"), timeline(marks(), 5), { kind: "g", id: "timeline" }),
+      h("div", { class: ["g stack", { alerting: howMany() }] }, [
+        panel(t("panel.alerts"), openPanel(3), { id: "alerts", aside: openAside(), explained: t("tip.alerts") }),
+        panel(t("panel.timeline"), timeline(marks(), 5), { id: "timeline" }),
+      ]),
     ]);
   };
 });
