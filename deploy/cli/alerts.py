@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from deploy.cli.backtesting import print_backtests, run_backtests
 from deploy.cli.common import DataDir, Json, err, out, print_json, settings_of, shown, table
 from deploy.logs import set_up_logs
 from schemas.times import to_rfc3339
@@ -29,6 +30,22 @@ def serve(context: typer.Context, data: DataDir = None) -> None:
     settings = settings_of(data)
     set_up_logs(settings.log_format, settings.log_level)
     run_alerts(settings)
+
+
+@app.command("test")
+def against_history(
+    against: Annotated[str, typer.Option("--against", metavar="PERIOD", help="A promotion's id, or FROM..TO in the brand's time zone.")],
+    brand: Annotated[str | None, typer.Option("--brand", help="This brand alone; by default the promotion's, or every one.")] = None,
+    rules: Annotated[Path | None, typer.Option("--rules", help="These rules instead of those in force.")] = None,
+    data: DataDir = None,
+    as_json: Json = False,
+) -> None:
+    """What the rules would have told in a past period: when, how severe, at stake, when it was over, and how many alarms a day.
+
+    The minutes that ClickHouse keeps are judged in order by the engine itself; nothing is written and nothing is sent.
+    """
+    settings = settings_of(data)
+    print_backtests(settings, run_backtests(settings, against, brand, rules), as_json)
 
 
 @app.command("eval")

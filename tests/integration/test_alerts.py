@@ -3,6 +3,8 @@ with the worker killed instead, the pipeline's alarm alone."""
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -20,9 +22,9 @@ from sources.simulator.config import SimulatorConfig
 from sources.simulator.day import PromotionDay
 from sources.simulator.drop import parse_drop
 from tests.channel_doubles import Double, served, wecom
-from tests.integration.sink_world import is_stored
+from tests.integration.sink_world import is_stored, query
 from tests.servers import wait_until
-from tests.workers import Deployment, Worker
+from tests.workers import ROOT, Deployment, Worker
 from warroom.alerts.book import opened
 from warroom.states import RedisConfig
 
@@ -49,23 +51,28 @@ class World:
         self.deployment.workers.append(made)
         return made
 
+    @property
+    def clickhouse(self) -> ClickHouse:
+        """The sink's database."""
+        return ClickHouse(url=self.deployment.settings.clickhouse_url.get_secret_value(), database=self.database)
+
     def feed(self, lines: list[bytes]) -> None:
         """Touchpoints, until they are stored."""
         self.deployment.until_applied(self.deployment.replay(lines).ends, PATIENCE_S)
         steps = {shard: meta.version for shard, meta in enumerate(self.deployment.metas())}
-        settings = self.deployment.settings
-        clickhouse = {"url": settings.clickhouse_url.get_secret_value(), "database": self.database}
-        wait_until(lambda: is_stored(_clickhouse(**clickhouse), steps, 0), "the sink", PATIENCE_S)
+        wait_until(lambda: is_stored(self.clickhouse, steps, 0), "the sink", PATIENCE_S)
+
+    def rflow(self, *arguments: str) -> Any:
+        """What a command tells as JSON."""
+        command = [sys.executable, "-m", "deploy", *arguments, "--json"]
+        run = subprocess.run(command, cwd=ROOT, env=self.deployment.environment(), capture_output=True, text=True, timeout=120)
+        assert run.returncode == 0, run.stderr
+        return msgspec.json.decode(run.stdout)
 
     def alerts(self) -> list[Alert]:
         """What the topic says, in order of versions."""
         found = [msgspec.json.decode(message.value() or b"", type=Alert) for message in self.deployment.read("alerts")]
         return sorted(found, key=lambda one: (one.at, one.alert_id, one.version))
-
-
-def _clickhouse(url: str, database: str) -> Any:
-
-    return ClickHouse(url=url, database=database)
 
 
 @contextmanager
@@ -81,7 +88,7 @@ def world(folder: Path, kafka: str, redis: str, clickhouse: str, database: str, 
             "sink_linger": 0.2,
             "alert_rules": str(folder / "alerts.yaml"),
             "alert_channels": str(folder / "channels.yaml"),
-            "alert_link": "https://room.example/brands",
+            "alert_link": "https://room.example/",
         }
         with Deployment(folder, kafka, redis, prefix, prefix.rstrip("."), **given) as deployment:
             deployment.create_topics()
@@ -132,7 +139,7 @@ def test_a_drop_in_one_channel_at_midnight_and_then_a_worker_that_is_killed(runn
     text = "\n".join(running.double.taken)
     assert text.count(firing.title["zh"]) >= 1
     assert "wecom" in text
-    assert "https://room.example/brands/acme" in text
+    assert "https://room.example/alerts?brand=acme" in text
 
     # 2. The worker is killed: records wait, the pipeline alarms, no flow does.
     running.worker.kill()
@@ -146,6 +153,15 @@ def test_a_drop_in_one_channel_at_midnight_and_then_a_worker_that_is_killed(runn
         lambda: any(one.rule == "pipeline_down" and one.state is AlertState.RESOLVED for one in running.alerts()), "its end", PATIENCE_S
     )
     assert judging.stop() == 0
+    # 4. Kept, each state once; and history through the same rules tells the same alert.
+    told_at = [(one.alert_id, one.version) for one in running.alerts()]
+    stored = "SELECT alert_id, version FROM alerts ORDER BY at, alert_id, version"
+    wait_until(lambda: len(query(running.clickhouse, stored)) >= len(told_at), "the alerts' table", PATIENCE_S)
+    assert sorted(query(running.clickhouse, stored)) == sorted(told_at)
+    (replayed,) = running.rflow("alerts", "test", "--against", "2025-11-11 00:00..2025-11-11 00:34")
+    (again,) = [one for one in replayed["fired"] if one["flow"] == {"from": "R2", "to": "R3"}]
+    assert (again["scope"], again["at"]) == ({"channel": "wecom"}, from_rfc3339(firing.at))
+    assert again["resolved_at"] is not None
     versions = [(one.alert_id, one.version) for one in running.alerts()]
     assert len(set(versions)) == len(versions)
     settings = running.deployment.settings
