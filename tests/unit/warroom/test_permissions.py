@@ -141,7 +141,8 @@ async def open_app() -> AsyncIterator[Any]:
 
 
 def target(endpoint: Endpoint) -> str:
-    return endpoint.path.format(brand="acme", user_id="u1", layer="R3", promotion_id="d11", note_id="0" * 16, alert_id="a1", silence_id="0" * 16)
+    ids = {"note_id": "0" * 16, "silence_id": "0" * 16, "alert_id": "a1"}
+    return endpoint.path.format(**ids, brand="acme", user_id="u1", layer="R3", promotion_id="d11")
 
 
 def test_the_table_is_as_decided() -> None:
