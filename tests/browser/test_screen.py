@@ -343,7 +343,7 @@ def test_an_alert_on_the_topic_is_on_the_wall_within_ten_seconds_and_taken_on_in
     fired = world.alert("seen")
     shown = wall.locator("[data-alert=seen]")
     expect(shown).to_be_visible(timeout=10_000)
-    for told in (fired.title["zh"], "严重", "4.4% → 2.1%", "735 人/时", "¥9.5万/时", "自 11-11 00:28", "待确认"):
+    for told in (fired.title["zh"], "严重", "4.4% → 2.1%", "735 人/时", "¥9.5万/时", "自 00:28", "待确认"):
         expect(shown).to_contain_text(told)
     expect(wall.locator("[data-pressing=seen]")).to_contain_text(fired.title["zh"])
     world.alert("long", "x" * 128, severity=Severity.WARNING)

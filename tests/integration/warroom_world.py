@@ -82,7 +82,7 @@ def simulated_day(folder: Path, bootstrap: str, redis_url: str, clickhouse_url: 
         alerts = _alerts(watermark)
         deployment.produce(("alerts", 1, one.alert_id.encode(), msgspec.json.encode(one), None) for one in alerts)
         settings = config(bootstrap, "warroom.", clickhouse_url, DATABASE, block_rows=10_000)
-        run_until_stored(settings, {shard: meta.version for shard, meta in enumerate(metas)}, len(told.transitions), 90, len(alerts))
+        run_until_stored(settings, {shard: meta.version for shard, meta in enumerate(metas)}, len(told.transitions), 240, len(alerts))
         yield Day(
             deployment,
             settings.clickhouse,

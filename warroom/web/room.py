@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import structlog
 
+from schemas.alert import Alert
 from schemas.ladder import Ladder
 from streams.ladder import Rules
 from warroom.alerts.book import AlertBook
@@ -80,6 +81,8 @@ class Room:
         self.alerts = AlertBook(self.desk.redis, live.redis.prefix)
         self.alert_changes = 0
         """how often somebody acknowledged or silenced something here: open alerts found before are out of date"""
+        self.kept_alerts: dict[str, list[Alert]] = {}
+        """open alerts by brand, as ClickHouse said last"""
         self.board = WebBoard(live.clickhouse, self.desk.desk, self.notes, ladder, config.now)
         self.shared: Shared[Any] = Shared(_SHARED_S)
         self.sessions = Sessions()

@@ -47,8 +47,8 @@ Word = Annotated[str, Meta(max_length=128, pattern=r"^[^\u0000]*$")]
 
 
 class OpenAlerts(Struct, frozen=True, kw_only=True):
-    """What is open now, the most pressing first; `more` are left out. `kept` false: ClickHouse does not answer, and this is only what
-    the engine holds."""
+    """What is open now, the most pressing first; `more` are left out. `kept` false: ClickHouse does not answer in time, and this is what
+    the engine holds, with what ClickHouse said last."""
 
     items: list[Standing]
     more: int
@@ -207,6 +207,10 @@ async def stood(call: Call, brand: str, start: int, end: int) -> list[Alert]:
 async def _open(call: Call, brand: str) -> OpenAlerts:
     held = await _held(call, brand)
     kept, known = await _kept(call, brand, only_open=True)
+    if known:
+        call.room.kept_alerts[brand] = kept
+    else:  # what it said last: what was open does not vanish because ClickHouse is slow
+        kept = call.room.kept_alerts.get(brand, [])
     found = await _standing(call, [one for one in newest(held, kept) if is_open(one)])
     return OpenAlerts(items=sorted(found, key=by_weight)[:_MOST_OPEN], more=max(0, len(found) - _MOST_OPEN), kept=known)
 

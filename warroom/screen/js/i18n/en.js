@@ -371,7 +371,7 @@ export default {
   "alert_state.acknowledged": "acknowledged",
   "alert_state.resolved": "resolved",
   "alert.open": "{open} open",
-  "alert.not_kept": "ClickHouse does not answer: only what the engine holds",
+  "alert.not_kept": "ClickHouse does not answer: may lack some",
   "alert.taken": "{by} is on it",
   "alert.untaken": "nobody on it",
   "alert.said": ": “{note}”",

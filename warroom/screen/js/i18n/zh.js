@@ -370,7 +370,7 @@ export default {
   "alert_state.acknowledged": "已确认",
   "alert_state.resolved": "已恢复",
   "alert.open": "{open} 个告警",
-  "alert.not_kept": "ClickHouse 无响应，仅显示引擎所知",
+  "alert.not_kept": "ClickHouse 无响应，可能不全",
   "alert.taken": "{by} 处理中",
   "alert.untaken": "待确认",
   "alert.said": "“{note}”",

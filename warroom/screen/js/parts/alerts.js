@@ -3,7 +3,7 @@
 import { h } from "../../vue.js";
 import { named, t } from "../i18n.js";
 import { desk } from "../desk.js";
-import { dayTime } from "../format.js";
+import { dayTime, time } from "../format.js";
 import { channelName, href, zone } from "../store.js";
 import { count, empty, figure, money, rate, trouble } from "./basics.js";
 
@@ -56,10 +56,13 @@ export function stakes(alert) {
   ];
 }
 
-export const since = (alert) => t("alert.since", { at: dayTime(Date.parse(alert.since), zone.value) });
+const since = (alert, short) => {
+  const at = Date.parse(alert.since);
+  return t("alert.since", { at: short ? time(at, zone.value, false) : dayTime(at, zone.value) });
+};
 
-/** Open alerts as a list, the most pressing first; `card(one)` adds to each. */
-export function alertList(items, { card = () => null, chosen = "" } = {}) {
+/** Open alerts as a list, the most pressing first; `card(one)` adds to each. `short`: of today, on the wall. */
+export function alertList(items, { card = () => null, chosen = "", short = false } = {}) {
   return h(
     "ul",
     { class: "alerts" },
@@ -76,7 +79,7 @@ export function alertList(items, { card = () => null, chosen = "" } = {}) {
             severity(one.alert.severity),
             h("a", { class: "alert-title", href: href("/alerts", { alert: one.alert.alert_id }) }, title(one.alert)),
           ]),
-          h("div", { class: "alert-figures" }, [...stakes(one.alert), h("span", { class: "alert-since" }, since(one.alert)), ...standing(one)]),
+          h("div", { class: "alert-figures" }, [...stakes(one.alert), h("span", { class: "alert-since" }, since(one.alert, short)), ...standing(one)]),
           card(one),
         ],
       ),
@@ -88,6 +91,7 @@ export function alertList(items, { card = () => null, chosen = "" } = {}) {
 export function openPanel(most, more = {}) {
   const found = openAlerts();
   if (!found) return desk()?.alerts.problem ? trouble(desk().alerts.problem) : empty(t("empty.waiting"));
+  if (!found.items.length && !found.kept) return empty(t("alert.not_kept"));
   if (!found.items.length) return h("p", { class: "calm" }, [h("span", { "aria-hidden": "true" }, "✓ "), t("empty.alerts")]);
   return alertList(found.items.slice(0, most), more);
 }
@@ -108,7 +112,7 @@ export function pressing() {
     severity(first.severity),
     h("strong", {}, title(first)),
     worth && h("span", {}, worth),
-    h("span", {}, since(first)),
+    h("span", {}, since(first, true)),
   ]);
 }
 

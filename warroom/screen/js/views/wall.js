@@ -81,7 +81,7 @@ export const Wall = defineComponent(() => {
         }),
       ]),
       h("div", { class: ["g stack", { alerting: howMany() }] }, [
-        panel(t("panel.alerts"), openPanel(3), { id: "alerts", aside: openAside(), explained: t("tip.alerts") }),
+        panel(t("panel.alerts"), openPanel(3, { short: true }), { id: "alerts", aside: openAside(), explained: t("tip.alerts") }),
         panel(t("panel.timeline"), timeline(marks(), 5), { id: "timeline" }),
       ]),
     ]);
