@@ -26,7 +26,8 @@
       if (style.overflowX === "visible" && style.overflowY === "visible") continue;
       const around = frame.getBoundingClientRect();
       const [left, top] = [Math.max(found.left, around.left), Math.max(found.top, around.top)];
-      found = new DOMRect(left, top, Math.min(found.right, around.right) - left, Math.min(found.bottom, around.bottom) - top);
+      const [right, bottom] = [Math.min(found.right, around.right), Math.min(found.bottom, around.bottom)];
+      found = new DOMRect(left, top, Math.max(0, right - left), Math.max(0, bottom - top)); // a negative size would turn it round
     }
     return found;
   };

@@ -76,7 +76,7 @@ export function alertList(items, { card = () => null, chosen = "", short = false
         },
         [
           h("div", { class: "alert-head" }, [
-            severity(one.alert.severity),
+            severity(one.alert.severity, { small: short }),
             h("a", { class: "alert-title", href: href("/alerts", { alert: one.alert.alert_id }) }, title(one.alert)),
           ]),
           h("div", { class: "alert-figures" }, [...stakes(one.alert), h("span", { class: "alert-since" }, since(one.alert, short)), ...standing(one)]),
