@@ -45,15 +45,21 @@ async def clients(day: Day, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     await app.state.room.close()
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def book(day: Day) -> Iterator[AlertBook]:
     """The engine's, empty before and after."""
+    _forget(day)
     with opened(day.live().redis) as made:
         yield made
-        client = day.live().redis.client()
-        for key in client.scan_iter(f"{day.live().redis.prefix}:{{alerts}}:*"):
-            client.delete(key)
-        client.close()
+    _forget(day)
+
+
+def _forget(day: Day) -> None:
+    redis = day.live().redis
+    client = redis.client()
+    for key in client.scan_iter(f"{redis.prefix}:{{alerts}}:*"):
+        client.delete(key)
+    client.close()
 
 
 def ids(answer: Any) -> list[str]:
