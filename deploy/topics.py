@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
-from confluent_kafka import KafkaError, KafkaException
-from confluent_kafka.admin import AdminClient
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
 from confluent_kafka.cimpl import NewTopic
 from msgspec import Struct
 
 from schemas.topics import load_topics
+
+_NOT_YET = (KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE, KafkaError.UNKNOWN_TOPIC_OR_PART)
+_AGAIN_S = 0.05
 
 
 class TopicsPlan(Struct, frozen=True):
@@ -40,4 +44,24 @@ def create_topics(kafka: dict[str, Any], prefix: str, partitions: int, replicati
             except KafkaException as error:
                 if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
                     raise
+        _until_led(admin, dict.fromkeys(missing, partitions), timeout)
     return TopicsPlan(missing, [name for name in wanted if name in there])
+
+
+def _until_led(admin: AdminClient, partitions: dict[str, int], timeout: float) -> None:
+    """Returns when every partition has a leader that answers: what is produced to one before may be lost (`schemas.acknowledged`)."""
+    left = {TopicPartition(name, partition) for name, count in partitions.items() for partition in range(count)}
+    deadline = time.monotonic() + timeout
+    while left:
+        latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
+        futures = admin.list_offsets(dict.fromkeys(left, latest), request_timeout=timeout)
+        for place, future in futures.items():
+            try:
+                future.result()
+            except KafkaException as error:
+                if error.args[0].code() not in _NOT_YET or time.monotonic() > deadline:
+                    raise
+            else:
+                left.discard(place)
+        if left:
+            time.sleep(_AGAIN_S)

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import msgspec
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
+from schemas.acknowledged import Offsets
 from sinks.bounded import BoundedReader
 from sinks.deadletters import BadLetter, DeadLetter, FirstSeen, LetterId, Purge, State, Wanted, letter_id, read_letter, state_of
 from streams.store import ShardKeys
@@ -51,6 +52,7 @@ class Desk:
         self._bounds = [self._reader.bounds(topic_prefix + TOPIC, partition) for partition in range(partitions)]
         self._producer: Producer | None = None
         self._error: KafkaError | None = None
+        self._offsets = Offsets()
         self.unreadable: list[str] = []
         """records of the topic that are no dead letters, as seen by the last pass"""
         self.sent_to: dict[tuple[str, int], int] = {}
@@ -151,6 +153,8 @@ class Desk:
         self._raise_failure()
 
     def _delivered(self, error: KafkaError | None, message: Message) -> None:
+        if error is None and (wrong := self._offsets.wrong(message)) is not None:
+            error = KafkaError(KafkaError._FAIL, wrong)
         if error is not None:
             self._error = self._error or error
             return

@@ -8,6 +8,7 @@ from typing import Self
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
+from schemas.acknowledged import Offsets
 from schemas.touchpoint import KINDS, Kind
 from sources.errors import DeliveryFailed
 
@@ -37,7 +38,8 @@ class KafkaLog:
         self.ends: dict[Log, int] = {}
         self._topics = {kind: prefix + kind.topic for kind in KINDS}
         self._unacknowledged = 0
-        self._error: KafkaError | None = None
+        self._error: str | None = None
+        self._offsets = Offsets()
         config = {**_SETTINGS, **(settings or {}), "bootstrap.servers": bootstrap, "error_cb": self._on_error}
         self._producer = Producer(config)
 
@@ -85,12 +87,13 @@ class KafkaLog:
         """Takes in what Kafka has answered. Raises DeliveryFailed for any failure so far."""
         self._producer.poll(0)
         if self._error is not None:
-            raise DeliveryFailed(f"expected Kafka to take every record, found: {self._error.str()}")
+            raise DeliveryFailed(f"expected Kafka to take every record, found: {self._error}")
 
     def _on_delivery(self, error: KafkaError | None, message: Message) -> None:
         self._unacknowledged -= 1
-        if error is not None:
-            self._error = self._error or error
+        wrong = self._offsets.wrong(message) if error is None else error.str()
+        if wrong is not None:
+            self._error = self._error or wrong
             return
         topic, partition, offset = message.topic(), message.partition(), message.offset()
         if topic is not None and partition is not None and offset is not None:  # as every delivered message has
@@ -99,4 +102,4 @@ class KafkaLog:
     def _on_error(self, error: KafkaError) -> None:
         # All others are librdkafka's to retry, and end in a delivery error if that does not help.
         if error.fatal():
-            self._error = self._error or error
+            self._error = self._error or error.str()

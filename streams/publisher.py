@@ -1,7 +1,6 @@
 """The idempotent publisher: outbox entries to Kafka, in order, with a word back when all of an entry has been acknowledged.
 
-An acknowledgement alone is no proof that a record is in the log: a broker that takes a batch for a repeat of another acknowledges it
-too, and librdkafka has lost count of sequence numbers before (its issues 3712 and 4134). So each record has to lie behind the one before.
+An acknowledgement that may not be believed ends it: everything goes out again from the outbox.
 """
 
 from __future__ import annotations
@@ -12,6 +11,7 @@ from typing import Any
 
 from confluent_kafka import KafkaError, Message, Producer
 
+from schemas.acknowledged import Offsets
 from streams.crash import CrashPoint, crash_point
 from streams.errors import PublisherClosed
 from streams.outbox import Entry, outputs
@@ -31,22 +31,6 @@ _DEFAULTS: dict[str, Any] = {
     "queue.buffering.max.messages": 1_000_000,
     "partitioner": "murmur2_random",
 }
-
-
-class Offsets:
-    """Whether acknowledged records lie where records sent one after the other must lie: each above the one before, in each partition."""
-
-    def __init__(self) -> None:
-        self._last: dict[tuple[str | None, int | None], int] = {}
-
-    def wrong(self, record: Message) -> str | None:
-        """Takes the next acknowledged record; what is wrong with where it is said to lie, None if nothing is."""
-        place, offset = (record.topic(), record.partition()), record.offset()
-        last = self._last.get(place, -1)
-        if offset is None or offset <= last:
-            return f"{place[0]} [{place[1]}]: expected an offset above {last}, the broker acknowledged {offset}"
-        self._last[place] = offset
-        return None
 
 
 class Publisher:

@@ -18,6 +18,7 @@ from confluent_kafka import KafkaError, Message, Producer
 
 from deploy.settings import load_settings
 from deploy.wiring import validator_of
+from schemas.acknowledged import Offsets
 from schemas.deadletter import Reason
 from schemas.ladder_file import load_ladder
 from schemas.touchpoint import KINDS, Tick
@@ -26,7 +27,6 @@ from sources.simulator.config import BREAKABLE, SimulatorConfig
 from sources.simulator.day import PromotionDay
 from sources.slices import Record, Slice, SlicePolicy, Slicer
 from streams.logs import Place
-from streams.publisher import Offsets
 from tests.stretched import stretched
 
 EVENTS = 3_000

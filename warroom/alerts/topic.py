@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-from confluent_kafka import KafkaException, Producer
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
+from schemas.acknowledged import Offsets
 from schemas.alert import CE_TYPE, Alert
 from sinks.channels.delivery import TryLater
 
@@ -28,12 +29,18 @@ class AlertTopic:
         self._kafka = {**kafka, **settings}
         self._topic = f"{prefix}{TOPIC}"
         self._producer: Producer | None = None
+        self._offsets = Offsets()
 
     def deliver(self, alerts: Sequence[Alert]) -> None:
         """Write and wait for the acknowledgements. Raises TryLater."""
         if self._producer is None:
-            self._producer = Producer(self._kafka)
+            self._producer, self._offsets = Producer(self._kafka), Offsets()
         failed: list[str] = []
+
+        def acknowledged(error: KafkaError | None, record: Message) -> None:
+            if (wrong := self._offsets.wrong(record) if error is None else error.str()) is not None:
+                failed.append(wrong)
+
         try:
             for one in alerts:
                 self._producer.produce(
@@ -41,7 +48,7 @@ class AlertTopic:
                     msgspec.json.encode(one),
                     one.alert_id,
                     headers=_headers(one),
-                    on_delivery=lambda error, _: failed.append(error.str()) if error is not None else None,
+                    on_delivery=acknowledged,
                 )
             left = self._producer.flush(_SECONDS + 1)
         except (KafkaException, BufferError) as error:

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 
+from schemas.acknowledged import Offsets
 from schemas.promotion import CE_TYPE, Promotion
 from warroom.promotions.book import Waiting, decode
 from warroom.promotions.errors import DeskAway
@@ -38,16 +39,17 @@ class PromotionTopic:
         self._name = f"{prefix}{TOPIC}"
         self._partitions = partitions
         self._producer: Producer | None = None
+        self._offsets = Offsets()
 
     def publish(self, versions: Sequence[Waiting]) -> None:
         """Write the versions in order and wait until all are acknowledged. Raises DeskAway if one is not: some may be."""
         if self._producer is None:
-            self._producer = Producer({**self._kafka, **_PRODUCER})
-        producer, failed = self._producer, []
+            self._producer, self._offsets = Producer({**self._kafka, **_PRODUCER}), Offsets()
+        producer, failed = self._producer, list[str]()
 
-        def acknowledged(error: Any, _message: Message) -> None:
-            if error is not None:
-                failed.append(error)
+        def acknowledged(error: KafkaError | None, record: Message) -> None:
+            if (wrong := self._offsets.wrong(record) if error is None else error.str()) is not None:
+                failed.append(wrong)
 
         try:
             for one in versions:
@@ -58,7 +60,7 @@ class PromotionTopic:
             raise DeskAway(f"Kafka does not take {self._name}: {error}") from error
         if failed or left:
             self.close()  # an idempotent producer that has given up a record would go on behind a hole
-            raise DeskAway(f"Kafka does not take {self._name}: {failed[0].str() if failed else 'no answer'}")
+            raise DeskAway(f"Kafka does not take {self._name}: {failed[0] if failed else 'no answer'}")
 
     def read_all(self) -> list[tuple[Promotion, bytes]]:
         """Every version that the topic holds now, in no order across promotions. Raises DeskAway.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from confluent_kafka import OFFSET_INVALID, Message
 
-from streams.publisher import Offsets
+from schemas.acknowledged import Offsets
 
 
 def record(offset: int, partition: int = 0) -> Message:
