@@ -37,6 +37,7 @@ from warroom.figures import By
 from warroom.lists import Behind, Span
 from warroom.live.reader import LiveReader
 from warroom.sales import Sales
+from warroom.spans import HOUR_MS
 
 BOUND_S = 1.0
 BEGIN, END = "<!-- screen: begin -->", "<!-- screen: end -->"
@@ -76,26 +77,37 @@ _LABELS = """
     if(intDiv(h, 72) % 4 = 0, concat('sh-', toString(intDiv(h, 288) % 40)), '') AS store_id,
     if(intDiv(h, 72) % 4 = 1, concat('g-', toString(intDiv(h, 288) % 200)), '') AS guide_id"""
 
-_FLOWS = """[('R0', 'R1'), ('R0', 'R1'), ('R0', 'R1'), ('R1', 'R2'), ('R1', 'R2'), ('R2', 'R3'), ('R2', 'R4'), ('R3', 'R4'), ('R4', 'R5'),
-        ('R4', 'R3')]"""
+_CYCLE = "['R1', 'R2', 'R3', 'R4', 'R5', 'R4', 'R3', 'R2']"
+"""The way that everybody goes round and round, from wherever they come in."""
 
 
 def _transitions(size: Size, begin: int, count: int) -> str:
-    """Of every user one after the other, evenly over the day."""
+    """Every user enters on the day before, and moves on in turn over the day, as often as all together make the number."""
     return f"""
 INSERT INTO transitions (block, shard, version, `index`, brand, user_id, seq, from_layer, to_layer, direction, kind, occurred_at,
-    effective_at, detected_at, late, ladder, cause_type, channel, campaign_id, store_id, guide_id, first_channel, first_campaign_id,
-    first_touch_at)
-SELECT intDiv(number, 1000000) + 1, number % {_PARTITIONS}, intDiv(number, 2000), number % 2000, '{_BRAND}',
-    concat('u', leftPad(toString(cityHash64(number) % {size.users}), 9, '0')), number + 1, flow.1, flow.2,
-    if(flow.1 < flow.2, 'forward', 'reverse'), if(flow.1 < flow.2, 'advance', 'retract'), at, at, at, false, '5r@1', 'ad_click',
-    channel, campaign_id, store_id, guide_id, channel, campaign_id, at
+    effective_at, detected_at, late, dwell_ms, ladder, cause_type, channel, campaign_id, store_id, guide_id, first_channel,
+    first_campaign_id, first_touch_at)
+SELECT intDiv(number, 1000000) + 1, number % {_PARTITIONS}, intDiv(number, 2000), number % 2000, '{_BRAND}', {_user("who", size)},
+    turn + 1, if(turn = 0, 'R0', {_CYCLE}[1 + (place + turn + 7) % 8]) AS a, {_CYCLE}[1 + (place + turn) % 8] AS b,
+    if(a < b, 'forward', 'reverse'), if(a < b, 'advance', 'retract'), at, at, at, false, if(turn = 0, NULL, 1), '5r@1', 'ad_click',
+    channel, campaign_id, store_id, guide_id, channel, campaign_id, {_time("who", size)}
 FROM
 (
-    SELECT number, cityHash64(number, 1) AS h, {_FLOWS}[1 + cityHash64(number, 2) % 10] AS flow,
-        fromUnixTimestamp64Milli(toInt64({_MIDNIGHT} + intDiv(number * {DAY_MS}, {size.transitions})), 'UTC') AS at, {_LABELS}
+    SELECT number, number % {size.users} AS who, intDiv(number, {size.users}) AS turn, cityHash64(who, 2) AS place,
+        cityHash64(number, 1) AS h, {_time("number", size)} AS at, {_LABELS}
     FROM numbers({begin}, {count})
 )"""
+
+
+def _user(number: str, size: Size) -> str:
+    return f"concat('u', leftPad(toString(({number} * 7919) % {size.users}), 9, '0'))"
+
+
+def _time(number: str, size: Size) -> str:
+    """Who comes in comes on the day before, evenly; the rest of the transitions follow one another over the day."""
+    before = f"{_DAY[0] - DAY_MS} + intDiv({number} * {DAY_MS}, {size.users})"
+    within = f"{_DAY[0]} + intDiv((toInt64({number}) - {size.users}) * {DAY_MS}, {size.transitions - size.users})"
+    return f"fromUnixTimestamp64Milli(toInt64(if({number} < {size.users}, {before}, {within})), 'UTC')"
 
 
 def _orders(size: Size, begin: int, count: int) -> str:
@@ -114,11 +126,11 @@ FROM
 )"""
 
 
-def _rest(size: Size) -> Iterator[str]:
+def _rest() -> Iterator[str]:
     """What is small, or told per minute: newcomers, touchpoints, spend, how far all is stored."""
     minute = f"fromUnixTimestamp64Milli(toInt64({_MIDNIGHT} + number * {MINUTE_MS}), 'UTC')"
     yield f"""INSERT INTO new_users (block, minute, brand, users)
-        SELECT 1, {minute}, '{_BRAND}', intDiv({size.users}, 1440) FROM numbers(1440)"""
+        SELECT 1, minute, '{_BRAND}', sum(transitions) FROM flow_minutes WHERE from_layer = 'R0' GROUP BY minute"""
     for part in range(12):
         yield f"""INSERT INTO touch_inlet (block, minute, brand, type, channel, campaign_id, store_id, layer_before, touchpoints, users)
             SELECT 1, {minute}, '{_BRAND}', concat('type-', toString(kind)), concat('channel-', toString(c)),
@@ -139,11 +151,12 @@ def fill(client: Client, size: Size) -> float:
         for make, count in ((_transitions, size.transitions), (_orders, size.orders)):
             first = number * count // _CHUNKS
             client.command(make(size, first, (number + 1) * count // _CHUNKS - first))
-        span = (_MIDNIGHT + number * DAY_MS // _CHUNKS, _MIDNIGHT + (number + 1) * DAY_MS // _CHUNKS)
+        print(f"{number + 1} of {_CHUNKS} parts of the records made after {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
+    for number in range(2 * 24):
         for source, part in PARTS:
-            client.command(_copied(source, part, span))
-        print(f"{number + 1} of {_CHUNKS} hours made after {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
-    for statement in _rest(size):
+            client.command(_copied(source, part, (_DAY[0] + (number - 24) * HOUR_MS, _DAY[0] + (number - 23) * HOUR_MS)))
+        print(f"{number + 1} of 48 hours summed after {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
+    for statement in _rest():
         client.command(statement)
     return time.monotonic() - began
 
@@ -164,7 +177,9 @@ def questions(config: ClickHouse) -> Iterator[tuple[str, bool, Callable[[], obje
     day = Span(brand=_BRAND, start=_DAY[0], end=_DAY[1])
     hour = Span(brand=_BRAND, start=_DAY[1] - 3_600_000, end=_DAY[1])
     for name, ask in live.questions(_BRAND, _DAY[1] - 1, _DAY[0]).items():
-        yield f"snapshot: {name}", True, ask
+        if name != "usual":
+            yield f"snapshot: {name}", True, ask
+    yield "snapshot: usual, of the whole day", True, live.questions(_BRAND, _DAY[1] + HOUR_MS - 1, _DAY[1])["usual"]
     yield "promotion: sales by minute, whole day", True, lambda: sales.by_minute(_BRAND, *_DAY)
     yield "promotion: sales by cell, whole day", True, lambda: sales.by_cell(_BRAND, *_DAY)
     yield "promotion: heads entered, whole day", True, lambda: sales.heads_entered(_BRAND, *_DAY, by_store=False)
@@ -181,9 +196,9 @@ def questions(config: ClickHouse) -> Iterator[tuple[str, bool, Callable[[], obje
     yield "census", True, lambda: drill.census(_BRAND)
     yield "the stores of a channel, whole day", False, lambda: drill.label_lines(_narrowed(day), Dimension.STORE, 100)
     yield "promotion: heads at the beginning, once in five minutes", False, lambda: Sales(config).heads_at(_BRAND, _DAY[0] + DAY_MS // 2)
-    half = Period(begins=_DAY[0] + DAY_MS // 2, ends=_DAY[1])
-    other = Period(begins=_DAY[0], ends=_DAY[0] + DAY_MS // 2)
-    yield "compare two halves of the day: eight STAR queries", False, lambda: compare_periods(drill, _BRAND, half, other, By.ALL)
+    today, before = Period(begins=_DAY[0], ends=_DAY[1]), Period(begins=_DAY[0] - DAY_MS, ends=_DAY[0])
+    yield "compare the day with the day before", False, lambda: compare_periods(drill, _BRAND, today, before, By.ALL)
+    yield "compare them by channel", False, lambda: compare_periods(drill, _BRAND, today, before, By.CHANNEL)
 
 
 def _narrowed(span: Span) -> Span:
@@ -209,9 +224,10 @@ def markdown(size: Size, found: list[Timed], seconds: float, disk: float) -> str
     """The table as it stands in the README."""
     machine = describe()
     lines = [
-        f"{size.transitions:,} transitions and {size.orders:,} orders of {size.users:,} users within one day, {disk:.1f} GB; made in"
-        f" {seconds / 60:.0f} minutes; the machine's load meanwhile {os.getloadavg()[1]:.1f}. {machine.processor}, {machine.cores}"
-        f" cores, {machine.memory_gib} GiB; ClickHouse's engine as `rflow up` runs it.",
+        f"{size.transitions:,} transitions and {size.orders:,} orders of {size.users:,} users, {disk:.1f} GB, made in"
+        f" {seconds / 60:.0f} minutes: every user came in on the day before, all else is of one day. The machine's load was"
+        f" {os.getloadavg()[1]:.1f}. {machine.processor}, {machine.cores} cores, {machine.memory_gib} GiB; ClickHouse's engine as"
+        " `rflow up` runs it.",
         "",
         "| query | first, s | slowest of three, s | CPU, s |",
         "| --- | --- | --- | --- |",

@@ -15,6 +15,7 @@ from importlib.resources import files
 from clickhouse_connect.driver.client import Client
 
 from schemas.ladder import Ladder
+from sinks.backfill import backfill
 from sinks.client import connect, told_apart
 from sinks.config import ClickHouse
 from sinks.errors import StoreError
@@ -56,7 +57,7 @@ def migrations() -> list[Migration]:
 
 
 def migrate(config: ClickHouse, ladder: Ladder, partitions: int) -> list[Migration]:
-    """Bring the database up to date and tell it of the ladder and the shards; returns the migrations that were applied.
+    """Bring the database up to date, fill new tables, and tell it of the ladder and the shards; returns the migrations that were applied.
 
     Raises StoreAway, or StoreError if the database was set up otherwise: another text under an applied number, a newer migration
     than this program knows, or more shards than `partitions`.
@@ -66,6 +67,7 @@ def migrate(config: ClickHouse, ladder: Ladder, partitions: int) -> list[Migrati
             _carried_out(server.command(f"CREATE DATABASE IF NOT EXISTS {config.database}"))
         with closing(connect(config, config.database)) as client:
             new = _apply(client, config.database)
+            backfill(client, lambda: _carried_out(None))
             _tell_shards(client, partitions)
             _tell_ladder(client, ladder)
     return new

@@ -35,7 +35,7 @@ _BLOCK_COLUMNS: dict[str, str] = {
     "sink": "String",
 }
 
-_INSERT: dict[str, str | int] = {
+INSERT: dict[str, str | int] = {
     "async_insert": 0,
     "insert_deduplicate": 1,
     "deduplicate_blocks_in_dependent_materialized_views": 1,
@@ -112,7 +112,7 @@ class Store:
                 column_names=table_block.table.column_names,
                 column_types=table_block.table.column_types,
                 column_oriented=True,
-                settings={**_INSERT, "insert_deduplication_token": table_block.token(block, attempt)},
+                settings={**INSERT, "insert_deduplication_token": table_block.token(block, attempt)},
             )
 
     def highest_block(self, table: Table, block: int) -> int:
@@ -129,7 +129,7 @@ class Store:
                 column_names=list(_BLOCK_COLUMNS),
                 column_types=[get_from_name(type_) for type_ in _BLOCK_COLUMNS.values()],
                 column_oriented=True,
-                settings={**_INSERT, "insert_deduplication_token": token},
+                settings={**INSERT, "insert_deduplication_token": token},
             )
 
     def _query(self, text: str, parameters: dict[str, int] | None = None) -> Rows:

@@ -185,6 +185,12 @@ SALES_MINUTES = _part(
     "sales_minutes", "sales_inlet", ORDERS, "type brand user_id occurred_at amount refunded layer_before channel store_id"
 )
 
+FLOW_SPANS, MOVE_SPANS, ORDER_SPANS, SALES_SPANS = (
+    Table(minutes.name.replace("minutes", "spans"), minutes.inlet.replace("inlet", "span_inlet"), minutes.columns)
+    for minutes in (FLOW_MINUTES, MOVE_MINUTES, ORDER_MINUTES, SALES_MINUTES)
+)
+"""The same by the hour and by eight hours, from the same columns."""
+
 PROMOTIONS = Table(
     "promotions",
     "promotions",
@@ -246,12 +252,16 @@ TABLES: tuple[Table, ...] = (
     NEW_USERS,
     TRANSITIONS,
     FLOW_MINUTES,
+    FLOW_SPANS,
     MOVE_MINUTES,
+    MOVE_SPANS,
     USER_LAYERS,
     TOUCH_MINUTES,
     ORDERS,
     ORDER_MINUTES,
+    ORDER_SPANS,
     SALES_MINUTES,
+    SALES_SPANS,
     JUNK_MINUTES,
     SPEND,
     PROMOTIONS,
@@ -263,9 +273,13 @@ TABLES: tuple[Table, ...] = (
 
 PARTS: tuple[tuple[Table, Table], ...] = (
     (TRANSITIONS, FLOW_MINUTES),
+    (TRANSITIONS, FLOW_SPANS),
     (TRANSITIONS, MOVE_MINUTES),
+    (TRANSITIONS, MOVE_SPANS),
     (TRANSITIONS, USER_LAYERS),
     (ORDERS, ORDER_MINUTES),
+    (ORDERS, ORDER_SPANS),
     (ORDERS, SALES_MINUTES),
+    (ORDERS, SALES_SPANS),
 )
 """A table and another that is filled with some of its columns."""

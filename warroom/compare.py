@@ -1,4 +1,4 @@
-"""Any period against any other, over all STAR figures. Pure, but for `compare_periods`, which asks for both."""
+"""Any period against any other, over all STAR figures. Pure, but for `compare_periods` and `compare_tables`, which ask."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from warroom.figures import By
+from warroom.figures import By, StarTables
 from warroom.star import Star
 
 TABLES = ("scaling", "triangulating", "activating", "returning")
@@ -59,12 +59,13 @@ class Comparison(Struct, frozen=True, kw_only=True):
 
 def compare_periods(star: Star, brand: str, period: Period, against: Period, by: By = By.ALL) -> Comparison:
     """Both periods' STAR tables side by side. Raises StoreAway or StoreError."""
-    tables = {
-        name: compared(
-            getattr(star, name)(brand, period.begins, period.ends, by), getattr(star, name)(brand, against.begins, against.ends, by)
-        )
-        for name in TABLES
-    }
+    return compare_tables(star, brand, period, star.tables(brand, period.begins, period.ends, by), against, by)
+
+
+def compare_tables(star: Star, brand: str, period: Period, told: StarTables, against: Period, by: By = By.ALL) -> Comparison:
+    """The same where the period's own tables are known."""
+    other = star.tables(brand, against.begins, against.ends, by)
+    tables = {name: compared(getattr(told, name), getattr(other, name)) for name in TABLES}
     return Comparison(brand=brand, by=by, period=period, against=against, same_length=period.minutes == against.minutes, **tables)
 
 

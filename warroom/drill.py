@@ -1,8 +1,8 @@
 # ruff: noqa: S608 - fixed text put together from fixed text
 """Figures of a brand narrowed to labels: what each channel, campaign, store, guide or layer sold and moved, and one of them by minute.
 
-Without labels to keep to, sums per minute and label are read, so a whole day costs as little as an hour. With some, the records of the
-period are: a table of sums for every combination would be as long as they are.
+Without labels to keep to, sums per span, minute and label are read, so a whole day costs as little as an hour. With some, the
+records of the period are: a table of sums for every combination would be as long as they are.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from msgspec import Struct
 from schemas.times import MINUTE_MS
 from warroom.lists import Lists, Span
 from warroom.reader import datetime64
+from warroom.spans import MINUTES, SPANS
 
 _AT = "DateTime64(3, 'UTC')"
 _WITHIN = f"brand = {{brand:String}} AND {{of}} >= {{start:{_AT}}} AND {{of}} < {{end:{_AT}}}"
@@ -22,6 +23,7 @@ _KEPT = """
         AND ({store_id:String} = '' OR store_id = {store_id:String}) AND ({guide_id:String} = '' OR guide_id = {guide_id:String})"""
 _LABEL = """multiIf({by:String} = 'channel', toString(channel), {by:String} = 'campaign', toString(campaign_id),
             {by:String} = 'store', toString(store_id), {by:String} = 'guide', toString(guide_id), """
+_LABELLED = "brand = {brand:String} AND dimension = {by:String}"
 _PERSON = "bitShiftRight(xxh3(user_id), 11)"
 
 
@@ -54,13 +56,21 @@ LIMIT {{limit:UInt32}}
 _FROM_SUMS = _lines(
     sold=f"""SELECT toString(label) AS label, sum(o.orders) AS line_orders, uniqMerge(o.buyers) AS line_buyers, sum(o.gmv) AS line_gmv,
         sum(o.gmv_new) AS line_gmv_new, sum(o.refunds) AS line_refunds, 0 AS line_forward, 0 AS line_reverse, 0 AS line_spend
-    FROM order_minutes AS o
-    WHERE dimension = {{by:String}} AND {_WITHIN.replace("{of}", "minute")}
+    FROM
+    (
+        SELECT label, orders, buyers, gmv, gmv_new, refunds FROM order_minutes WHERE {_LABELLED} AND {MINUTES}
+        UNION ALL
+        SELECT label, orders, buyers, gmv, gmv_new, refunds FROM order_spans WHERE {_LABELLED} AND ({SPANS})
+    ) AS o
     GROUP BY label""",
     moves=f"""SELECT toString(label) AS label, 0, 0, 0, 0, 0, uniqMergeIf(users, direction = 'forward'),
         uniqMergeIf(users, direction = 'reverse'), 0
-    FROM move_minutes AS m
-    WHERE dimension = {{by:String}} AND {_WITHIN.replace("{of}", "minute")}
+    FROM
+    (
+        SELECT label, direction, users FROM move_minutes WHERE {_LABELLED} AND {MINUTES}
+        UNION ALL
+        SELECT label, direction, users FROM move_spans WHERE {_LABELLED} AND ({SPANS})
+    )
     GROUP BY label""",
 )
 _FROM_RECORDS = _lines(

@@ -77,6 +77,15 @@ class Returning(Struct, frozen=True, kw_only=True):
     gmv_new_share: float | None
 
 
+class StarTables(Struct, frozen=True, kw_only=True):
+    """All STAR figures of a period."""
+
+    scaling: list[Scaling]
+    triangulating: list[Triangulating]
+    activating: list[Activating]
+    returning: list[Returning]
+
+
 class LedgerLine(Struct, frozen=True, kw_only=True):
     """A layer in one minute: opening + users_in - users_out = closing."""
 

@@ -14,6 +14,7 @@ from schemas.times import DAY_MS, LAST_MS
 from sinks.config import ClickHouse
 from warroom.figures import LedgerLine
 from warroom.reader import datetime64
+from warroom.spans import MINUTES, SPANS, bound_spans
 from warroom.star import Star
 
 _AT = "DateTime64(3, 'UTC')"
@@ -54,9 +55,15 @@ LIMIT {limit:UInt32}
 """
 
 _FLOWS = f"""
-SELECT toString(from_layer) AS from_layer, toString(to_layer) AS to_layer, uniqMerge(users) AS users, sum(f.transitions) AS transitions
-FROM flow_minutes AS f
-WHERE {_SPAN.replace("{of}", "minute")}{_LABELS}
+SELECT toString(from_layer) AS from_layer, toString(to_layer) AS to_layer, uniqMerge(users) AS users, sum(moves) AS transitions
+FROM
+(
+    SELECT from_layer, to_layer, users, f.transitions AS moves FROM flow_minutes AS f
+    WHERE brand = {{brand:String}} AND {MINUTES}{_LABELS}
+    UNION ALL
+    SELECT from_layer, to_layer, users, s.transitions AS moves FROM flow_spans AS s
+    WHERE brand = {{brand:String}} AND told_by = {{told_by:String}} AND label = {{label:String}} AND ({SPANS})
+)
 GROUP BY from_layer, to_layer
 ORDER BY from_layer, to_layer
 """
@@ -191,7 +198,7 @@ class Lists(Star):
         return self._structs(MoveLine, _HISTORY, bound)
 
     def flow_lines(self, span: Span) -> list[FlowLine]:
-        """Who went where, from the sums per minute; of a store or guide, of which there are none, from the transitions themselves."""
+        """Who went where, from the sums per span and minute; of a store or guide, of which there are none, from the transitions."""
         return self._structs(FlowLine, _FLOWS_OF_RECORDS if span.store_id or span.guide_id else _FLOWS, span.bound())
 
     def ledger_lines(self, brand: str, start: int, end: int, limit: int) -> list[LedgerLine]:
@@ -232,10 +239,12 @@ class Span(Struct, frozen=True, kw_only=True):
 
     def bound(self) -> dict[str, Any]:
         """As the queries take it."""
+        both = bool(self.channel and self.campaign_id)
         return {
             "brand": self.brand,
-            "start": datetime64(self.start),
-            "end": datetime64(self.end),
+            **bound_spans(self.start, self.end, minutes_only=both),
+            "told_by": "channel" if self.channel else "campaign" if self.campaign_id else "all",
+            "label": self.channel or self.campaign_id,
             "channel": self.channel,
             "campaign_id": self.campaign_id,
             "store_id": self.store_id,

@@ -11,6 +11,7 @@ from msgspec import Struct
 from sinks.config import ClickHouse
 from warroom import sales_queries
 from warroom.reader import Reader, bound_period
+from warroom.spans import bound_spans
 
 _KEPT_SECONDS = 300.0
 _KEPT_TIMES = 100.0
@@ -74,7 +75,7 @@ class Sales(Reader):
 
     def by_cell(self, brand: str, start: int, end: int) -> list[CellSales]:
         """Sales from `start` to before `end` by the layer the buyer stood in, channel and store."""
-        return self._structs(CellSales, sales_queries.BY_CELL, bound_period(brand, start, end))
+        return self._structs(CellSales, sales_queries.BY_CELL, {"brand": brand, **bound_spans(start, end)})
 
     def heads_at(self, brand: str, at: int) -> list[Heads]:
         """Who stood where at an instant. Kept for five minutes or a hundred times as long as it took, for it walks through all users; late
@@ -111,7 +112,7 @@ class Sales(Reader):
     def heads_entered(self, brand: str, start: int, end: int, *, by_store: bool) -> list[Heads]:
         """Every entry into a layer from `start` to before `end`."""
         text = sales_queries.HEADS_ENTERED_BY_STORE if by_store else sales_queries.HEADS_ENTERED
-        return self._structs(Heads, text, bound_period(brand, start, end))
+        return self._structs(Heads, text, {"brand": brand, **bound_spans(start, end)})
 
     def as_of(self) -> int:
         """Up to when what was sold is stored, on every shard that has told anything; 0 while none has."""

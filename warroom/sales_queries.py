@@ -1,11 +1,14 @@
 # ruff: noqa: S608 - fixed text put together from fixed text
 """The queries of `warroom.sales`. Each is fixed text; `{name:Type}` are bound by the server.
 
-What is asked again and again reads tables of sums, some thousand rows a minute at the very most: `sales_minutes`, `flow_minutes`,
-`new_users`. HEADS_OPENING alone walks through users; what it says of an instant long past does not change, so its reader keeps it.
+What is asked again and again reads tables of sums: by the minute where minutes are told, else by spans of hours with the minutes at both
+ends of the period. HEADS_OPENING alone walks through users; what it says of an instant long past does not change, so its reader
+keeps it.
 """
 
 from __future__ import annotations
+
+from warroom.spans import MINUTES, SPANS
 
 _BRAND = "brand = {brand:String}"
 _START, _END = "{start:DateTime64(3, 'UTC')}", "{end:DateTime64(3, 'UTC')}"
@@ -16,24 +19,28 @@ BY_MINUTE = f"""
 SELECT toUnixTimestamp64Milli(minute) AS minute, orders, gmv, refunded, uniqMerge(people) OVER (ORDER BY minute) AS buyers_so_far
 FROM
 (
-    SELECT s.minute AS minute, sum(s.orders) AS orders, sum(s.gmv) AS gmv, sum(s.refunded) AS refunded, uniqMergeState(s.buyers) AS people
-    FROM sales_minutes AS s
-    WHERE {_BRAND} AND {_WITHIN}
+    SELECT o.minute AS minute, sum(o.orders) AS orders, sum(o.gmv) AS gmv, sum(o.refunds) AS refunded, uniqMergeState(o.buyers) AS people
+    FROM order_minutes AS o
+    WHERE {_BRAND} AND dimension = 'all' AND {_WITHIN}
     GROUP BY minute
 )
 ORDER BY minute
 """
-"""From sales_minutes. A minute without orders has no row."""
+"""From order_minutes. A minute without orders has no row."""
 
 BY_CELL = f"""
 SELECT layer_before AS layer, channel, store_id, sum(s.orders) AS orders, sum(s.gmv) AS gmv, sum(s.refunded) AS refunded,
     uniqMerge(s.buyers) AS buyers
-FROM sales_minutes AS s
-WHERE {_BRAND} AND {_WITHIN}
+FROM
+(
+    SELECT layer_before, channel, store_id, orders, gmv, refunded, buyers FROM sales_minutes WHERE {_BRAND} AND {MINUTES}
+    UNION ALL
+    SELECT layer_before, channel, store_id, orders, gmv, refunded, buyers FROM sales_spans WHERE {_BRAND} AND ({SPANS})
+) AS s
 GROUP BY layer, channel, store_id
 ORDER BY layer, channel, store_id
 """
-"""From sales_minutes."""
+"""From sales_spans and sales_minutes."""
 
 HEADS_OPENING = f"""
 SELECT layer, channel, store_id, toInt64(heads) AS users
@@ -78,8 +85,12 @@ SELECT layer, channel, store_id, sum(heads) AS users
 FROM
 (
     SELECT toString(to_layer) AS layer, toString(channel) AS channel, '' AS store_id, toInt64(transitions) AS heads
-    FROM flow_minutes
-    WHERE {_BRAND} AND {_WITHIN}
+    FROM
+    (
+        SELECT to_layer, channel, transitions FROM flow_minutes WHERE {_BRAND} AND {MINUTES}
+        UNION ALL
+        SELECT to_layer, label AS channel, transitions FROM flow_spans WHERE {_BRAND} AND told_by = 'channel' AND ({SPANS})
+    )
     UNION ALL
     {_NEWCOMERS}
 )
@@ -87,7 +98,7 @@ GROUP BY layer, channel, store_id
 HAVING users > 0
 ORDER BY layer, channel, store_id
 """
-"""From flow_minutes and new_users."""
+"""From flow_spans, flow_minutes and new_users."""
 
 HEADS_ENTERED_BY_STORE = f"""
 SELECT layer, channel, store_id, sum(heads) AS users

@@ -5,10 +5,13 @@ Where a brand may be None, all brands together are meant.
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import Any
 
 from schemas.times import to_rfc3339
-from warroom import queries
+from sinks.config import ClickHouse
+from warroom import crowd, queries, sold_queries
+from warroom.crowd import Crowd, Movers
 from warroom.figures import (
     Activating,
     By,
@@ -19,34 +22,97 @@ from warroom.figures import (
     Orders,
     Returning,
     Scaling,
+    StarTables,
     StepSums,
     Stored,
     Triangulating,
     Violation,
 )
 from warroom.reader import Reader, bound_period
+from warroom.sold import Buyers, Sold, Sums, returning
+from warroom.spans import bound_spans
 
+_SPILL_BYTES = 600_000_000
 _EVER = (0, 9_999_999_960_000)
 
 
 class Star(Reader):
     """A reader of one database. Every method raises StoreAway or StoreError (`sinks.errors`)."""
 
+    def __init__(self, config: ClickHouse, **settings: int | str) -> None:
+        """`settings` are ClickHouse's, for every query; what walks through very many users goes by way of the disk."""
+        super().__init__(config, **{"max_bytes_before_external_group_by": _SPILL_BYTES, **settings})
+
     def scaling(self, brand: str, start: int, end: int, by: By = By.ALL) -> list[Scaling]:
         """Users per layer at `end` against `start`; both whole minutes."""
-        return self._structs(Scaling, queries.SCALING, _period(brand, start, end, by))
+        found = self.crowd(brand, start, end) if by == By.ALL else None
+        return crowd.scaling(found) if found else self._structs(Scaling, queries.SCALING, _period(brand, start, end, by))
 
     def triangulating(self, brand: str, start: int, end: int, by: By = By.ALL) -> list[Triangulating]:
         """Each layer's share at `end` and its growth since `start`."""
-        return self._structs(Triangulating, queries.TRIANGULATING, _period(brand, start, end, by))
+        return crowd.triangulating(self.scaling(brand, start, end, by), self.layers()[0])
 
     def activating(self, brand: str, start: int, end: int, by: By = By.ALL) -> list[Activating]:
         """The full matrix of layers: who left which for which from `start` to before `end`."""
-        return self._structs(Activating, queries.ACTIVATING, _period(brand, start, end, by))
+        found = self.crowd(brand, start, end) if by == By.ALL else None
+        return crowd.activating(found) if found else self._structs(Activating, queries.ACTIVATING, _period(brand, start, end, by))
 
     def returning(self, brand: str, start: int, end: int, by: By = By.ALL) -> list[Returning]:
         """Sales from `start` to before `end`, per layer the buyers stood in, and in total."""
-        return self._structs(Returning, queries.RETURNING, _period(brand, start, end, by))
+        return self._returning(self.crowd(brand, start, end), _period(brand, start, end, by))
+
+    def tables(self, brand: str, start: int, end: int, by: By = By.ALL) -> StarTables:
+        """All four of them, for little more than the dearest of them."""
+        found, bound = self.crowd(brand, start, end), _period(brand, start, end, by)
+        whole = found if by == By.ALL else None
+        scaling = crowd.scaling(whole) if whole else self._structs(Scaling, queries.SCALING, bound)
+        return StarTables(
+            scaling=scaling,
+            triangulating=crowd.triangulating(scaling, self.layers()[0]),
+            activating=crowd.activating(whole) if whole else self._structs(Activating, queries.ACTIVATING, bound),
+            returning=self._returning(found, bound),
+        )
+
+    def _returning(self, found: Crowd | None, bound: dict[str, Any]) -> list[Returning]:
+        sold = self._sold(found.layers, bound) if found else None
+        return self._structs(Returning, queries.RETURNING, bound) if found is None or sold is None else returning(sold, found.stood())
+
+    def _sold(self, layers: list[str], bound: dict[str, Any]) -> Sold | None:
+        """What was sold; None if somebody bought who stood in a layer that the ladder has no more."""
+        by = By(bound["split_by"])
+        sums = self._structs(Sums, sold_queries.SUMS[by], bound)
+        if not {one.layer for one in sums} <= {*layers}:
+            return None
+        spend = sold_queries.SPEND.get(by)
+        return Sold(
+            by=by,
+            layers=layers,
+            sums=sums,
+            refunds={(split, layer): int(back) for split, layer, back in self._rows(sold_queries.REFUNDS[by], bound)},
+            buyers=self._structs(Buyers, sold_queries.BUYERS[by], {**bound, **_numbered(layers)}),
+            spend=None if spend is None else {split: int(cost) for split, cost in self._rows(spend, bound)},
+        )
+
+    def layers(self) -> list[str]:
+        """The ladder's, lowest first."""
+        return [row[0] for row in self._rows(queries.LAYERS)]
+
+    def crowd(self, brand: str, start: int, end: int) -> Crowd | None:
+        """Who stood where, and who moved from `start` to before `end`. None if somebody stood in or moved through a layer that the ladder
+        has no more, or it has more than 16: the views tell those."""
+        layers = self.layers()
+        before, after = (
+            {layer: int(users) for layer, users in self._rows(queries.HEADS, {"brand": brand, **bound_spans(0, at)})} for at in (start, end)
+        )
+        moved = {
+            (left, entered): int(count) for left, entered, count in self._rows(queries.MOVED, {"brand": brand, **bound_spans(start, end)})
+        }
+        bits = next((bits for bits in queries.MOVERS if len(layers) ** 2 <= bits), 0)
+        if not bits or not {*before, *after, *chain.from_iterable(moved)} <= {*layers}:
+            return None
+        bound = {**_period(brand, start, end), "layers": len(layers), **_numbered(layers)}
+        movers = self._structs(Movers, queries.MOVERS[bits], bound)
+        return Crowd(layers=layers, before=before, after=after, transitions=moved, movers=movers)
 
     def ledger(self, brand: str, start: int, end: int) -> list[LedgerLine]:
         """The ledger's lines of the minute `start` and of every minute before `end` in which anybody moved."""
@@ -125,6 +191,10 @@ class Star(Reader):
 
 def _of(brand: str | None) -> dict[str, Any]:
     return {"brand": brand or ""}
+
+
+def _numbered(layers: list[str]) -> dict[str, Any]:
+    return {"names": layers, "numbers": list(range(len(layers)))}
 
 
 def _period(brand: str, start: int, end: int, by: By | None = None) -> dict[str, Any]:

@@ -93,18 +93,15 @@ def star_tables(
     start, end = _minutes(begin, until)
     span = f"{brand}, {local_time(start, zone)} to {local_time(end, zone)} {zone}"
     with Star(clickhouse_of(settings)) as reader:
-        scaling = reader.scaling(brand, start, end, by)
-        triangulating = reader.triangulating(brand, start, end, by)
-        activating = reader.activating(brand, start, end, by)
-        returning = reader.returning(brand, start, end, by)
+        found = reader.tables(brand, start, end, by)
         junk = reader.junk(brand, start, end)
     split = [] if by is By.ALL else [by.value]
     return [
-        _scaling(scaling, split, span),
-        _triangulating(triangulating, split),
-        _activating(activating, split),
-        _sold(returning, split, currency),
-        _bought_again(returning, split, currency),
+        _scaling(found.scaling, split, span),
+        _triangulating(found.triangulating, split),
+        _activating(found.activating, split),
+        _sold(found.returning, split, currency),
+        _bought_again(found.returning, split, currency),
         *([_junk(junk)] if junk else []),
     ]
 

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from warroom import spans
+
 _AT = "DateTime64(3, 'UTC')"
 _BRAND = "brand = {brand:String}"
 
@@ -81,14 +83,24 @@ FROM
 (
     SELECT toString(dimension) AS what, toString(label) AS label, sum(o.orders) AS a, uniqMerge(o.buyers) AS b, sum(o.gmv) AS c,
         sum(o.gmv_new) AS d, sum(o.refunds) AS e
-    FROM order_minutes AS o
-    WHERE {_BRAND} AND dimension IN ('all', 'layer') AND minute >= {{start:{_AT}}} AND minute < {{end:{_AT}}}
+    FROM
+    (
+        SELECT dimension, label, orders, buyers, gmv, gmv_new, refunds FROM order_minutes
+        WHERE {_BRAND} AND dimension IN ('all', 'layer') AND {spans.MINUTES}
+        UNION ALL
+        SELECT dimension, label, orders, buyers, gmv, gmv_new, refunds FROM order_spans
+        WHERE {_BRAND} AND dimension IN ('all', 'layer') AND ({spans.SPANS})
+    ) AS o
     GROUP BY what, label
     UNION ALL
-    -- without distinct buyers, of which a whole day's by channel take long
+    -- without distinct buyers, which nobody is shown by channel
     SELECT 'channel', toString(label), sum(o.orders), 0, sum(o.gmv), sum(o.gmv_new), sum(o.refunds)
-    FROM order_minutes AS o
-    WHERE {_BRAND} AND dimension = 'channel' AND minute >= {{start:{_AT}}} AND minute < {{end:{_AT}}}
+    FROM
+    (
+        SELECT label, orders, gmv, gmv_new, refunds FROM order_minutes WHERE {_BRAND} AND dimension = 'channel' AND {spans.MINUTES}
+        UNION ALL
+        SELECT label, orders, gmv, gmv_new, refunds FROM order_spans WHERE {_BRAND} AND dimension = 'channel' AND ({spans.SPANS})
+    ) AS o
     GROUP BY label
     UNION ALL
     SELECT 'moves', '', sumIf(transitions, direction = 'forward'), sumIf(transitions, direction = 'reverse'), 0, 0, 0

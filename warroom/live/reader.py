@@ -12,6 +12,7 @@ from sinks.config import ClickHouse
 from warroom.figures import Stored
 from warroom.live import queries
 from warroom.reader import Reader, datetime64
+from warroom.spans import bound_spans
 
 WINDOWS = (5, 15, 60)
 """Minutes of the flow windows, shortest first; rankings are of the longest."""
@@ -71,7 +72,7 @@ class LiveReader(Reader):
             "usual": lambda: self._dicts(queries.USUAL, yesterday),
             "minutes": lambda: self._dicts(queries.MINUTES, series),
             "rankings": lambda: self._dicts(queries.RANKINGS, {**bound, "start": long, "most": _MOST_RANKED}),
-            "today": lambda: self._dicts(queries.TODAY, {**bound, "start": datetime64(day)}),
+            "today": lambda: self._dicts(queries.TODAY, {"brand": brand, **bound_spans(day, end)}),
         }
 
     def _dicts(self, text: str, parameters: Mapping[str, Any], seconds: int | None = None) -> list[Row]:

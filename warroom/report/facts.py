@@ -10,9 +10,9 @@ from schemas.ladder import Ladder
 from schemas.promotion import Promotion
 from schemas.times import from_rfc3339
 from warroom.beside import Beside
-from warroom.compare import Comparison, Period, aligned, compare_periods
+from warroom.compare import Comparison, Period, aligned, compare_tables
 from warroom.drill import Dimension, Drill, LabelLine, LostLine, Quality
-from warroom.figures import Activating, By, Junk, Returning, Scaling
+from warroom.figures import Activating, Junk, Returning, Scaling, StarTables
 from warroom.lists import Span
 from warroom.notes import Note, Notes
 from warroom.pacing import same_clock
@@ -82,6 +82,7 @@ def gather(library: Library, promotion_id: str, now: int, earlier_id: str | None
         )
     earlier = board.earlier(newest, earlier_id)
     bounds = (newest.brand, period.begins, period.ends)
+    tables = drill.tables(*bounds)
     span = Span(brand=newest.brand, start=period.begins, end=period.ends)
     return Facts(
         written_at=now,
@@ -95,10 +96,10 @@ def gather(library: Library, promotion_id: str, now: int, earlier_id: str | None
         pacing=board.pacing(promotion_id, step_minutes=_step(newest, 400)),
         beside=board.beside(promotion_id, earlier_id, step_minutes=_step(newest, _MOST_COLUMNS)),
         earlier=earlier,
-        comparison=None if earlier is None else _compared(drill, newest, period, earlier),
-        scaling=drill.scaling(*bounds),
-        activating=drill.activating(*bounds),
-        returning=drill.returning(*bounds),
+        comparison=None if earlier is None else _compared(drill, newest, period, tables, earlier),
+        scaling=tables.scaling,
+        activating=tables.activating,
+        returning=tables.returning,
         channels=drill.label_lines(span, Dimension.CHANNEL, _MOST_LABELS),
         campaigns=drill.label_lines(span, Dimension.CAMPAIGN, _MOST_LABELS),
         stores=drill.label_lines(span, Dimension.STORE, _MOST_LABELS),
@@ -109,10 +110,10 @@ def gather(library: Library, promotion_id: str, now: int, earlier_id: str | None
     )
 
 
-def _compared(drill: Drill, newest: Promotion, period: Period, earlier: Promotion) -> Comparison:
+def _compared(drill: Drill, newest: Promotion, period: Period, tables: StarTables, earlier: Promotion) -> Comparison:
     """As far into the earlier one's days as this one has come into its own."""
     begins = same_clock(period.begins, period.begins, earlier.window.from_ms)
-    return compare_periods(drill, newest.brand, period, aligned(period, begins, begins + period.ends - period.begins), By.ALL)
+    return compare_tables(drill, newest.brand, period, tables, aligned(period, begins, begins + period.ends - period.begins))
 
 
 def _step(promotion: Promotion, most: int) -> int:
