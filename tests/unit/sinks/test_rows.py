@@ -19,13 +19,17 @@ from sinks.rows import BadRecord, Decoder, Record
 from sinks.tables import (
     ALERTS,
     FLOW_MINUTES,
+    FLOW_SPANS,
     JUNK_MINUTES,
     MOVE_MINUTES,
+    MOVE_SPANS,
     NEW_USERS,
     ORDER_MINUTES,
+    ORDER_SPANS,
     ORDERS,
     PROMOTIONS,
     SALES_MINUTES,
+    SALES_SPANS,
     SHARDS,
     SPEND,
     STEPS,
@@ -123,14 +127,14 @@ def test_a_transition_fills_its_table_and_the_flows() -> None:
     record = decode(Stream.TRANSITIONS, json.dumps(TRANSITION).encode())
     assert (record.offset, record.version, record.index, record.size) == (9, 1042, 7, 1)
     tables = by_table(12, record)
-    assert list(tables) == [TRANSITIONS.name, FLOW_MINUTES.name, MOVE_MINUTES.name, USER_LAYERS.name]
+    assert list(tables) == [part.name for part in (TRANSITIONS, FLOW_MINUTES, FLOW_SPANS, MOVE_MINUTES, MOVE_SPANS, USER_LAYERS)]
     row = named(tables[TRANSITIONS.name])
     assert row["block"] == 12
     assert (row["from_layer"], row["to_layer"], row["kind"], row["seq"]) == ("R1", "R3", "advance", 4)
     assert (row["occurred_at"], row["effective_at"]) == (1_794_355_203_120, 1_794_355_203_121)
     assert (row["channel"], row["campaign_id"], row["store_id"], row["cause_at"]) == ("wecom", "", "sh-017", None)
     assert (row["first_touch_at"], row["first_channel"], row["cause_offset"]) == (1000, "douyin", 991)
-    for part in (FLOW_MINUTES, MOVE_MINUTES, USER_LAYERS):
+    for part in (FLOW_MINUTES, FLOW_SPANS, MOVE_MINUTES, MOVE_SPANS, USER_LAYERS):
         assert named(tables[part.name]) == {name: row[name] for name in part.column_names}
 
 
@@ -141,7 +145,9 @@ def test_a_rollup_fills_its_tables() -> None:
         TOUCH_MINUTES.name,
         ORDERS.name,
         ORDER_MINUTES.name,
+        ORDER_SPANS.name,
         SALES_MINUTES.name,
+        SALES_SPANS.name,
         JUNK_MINUTES.name,
         STEPS.name,
         SHARDS.name,
@@ -150,9 +156,9 @@ def test_a_rollup_fills_its_tables() -> None:
     assert (touch["channel"], touch["campaign_id"], touch["touchpoints"], touch["users"]) == ("", "c", 2, [2**53 - 1, 7])
     order = named(tables[ORDERS.name])
     assert (order["shard"], order["version"], order["order_id"], order["store_id"]) == (3, 8, "o", "s")
-    assert named(tables[ORDER_MINUTES.name]) == {name: order[name] for name in ORDER_MINUTES.column_names}
+    for part in (ORDER_MINUTES, ORDER_SPANS, SALES_MINUTES, SALES_SPANS):
+        assert named(tables[part.name]) == {name: order[name] for name in part.column_names}
     assert (order["first_touch_at"], order["first_channel"], order["last_touch_at"], order["last_channel"]) == (1, "douyin", None, "")
-    assert named(tables[SALES_MINUTES.name]) == {name: order[name] for name in SALES_MINUTES.column_names}
     assert named(tables[JUNK_MINUTES.name]) == {
         "block": 1, "minute": 60_000, "brand": "acme", "type": "like", "channel": "", "records": 37,
     }  # fmt: skip
