@@ -82,11 +82,14 @@ export const Wall = defineComponent(() => {
       ]),
       h("div", { class: ["g stack", { alerting: howMany() }] }, [
         panel(t("panel.alerts"), openPanel(3, { short: true }), { id: "alerts", aside: openAside(), explained: t("tip.alerts") }),
-        panel(t("panel.timeline"), timeline(marks(), 5), { id: "timeline" }),
+        panel(t("panel.timeline"), timeline(marks().filter(beside), 5), { id: "timeline" }),
       ]),
     ]);
   };
 });
+
+/** Alerts that are open stand above the timeline. */
+const beside = (mark) => mark.kind !== "alert" || mark.over_at !== null;
 
 function hint() {
   if (state.ready && !state.brand) return t("empty.brands");
