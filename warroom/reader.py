@@ -14,13 +14,15 @@ from sinks.config import ClickHouse
 
 T = TypeVar("T", bound=msgspec.Struct)
 
+_SPILL_BYTES = 600_000_000
+
 
 class Reader:
     """A connection of its own, for one thread at a time. Every method raises StoreAway or StoreError (`sinks.errors`)."""
 
     def __init__(self, config: ClickHouse, **settings: int | str) -> None:
-        """`settings` are ClickHouse's, for every query."""
-        self._client = connect(config, config.database, **settings)
+        """`settings` are ClickHouse's, for every query. What walks through very many users goes by way of the disk."""
+        self._client = connect(config, config.database, **{"max_bytes_before_external_group_by": _SPILL_BYTES, **settings})
 
     def __enter__(self) -> Self:
         return self

@@ -9,7 +9,6 @@ from itertools import chain
 from typing import Any
 
 from schemas.times import to_rfc3339
-from sinks.config import ClickHouse
 from warroom import crowd, queries, sold_queries
 from warroom.crowd import Crowd, Movers
 from warroom.figures import (
@@ -32,16 +31,11 @@ from warroom.reader import Reader, bound_period
 from warroom.sold import Buyers, Sold, Sums, returning
 from warroom.spans import bound_spans
 
-_SPILL_BYTES = 600_000_000
 _EVER = (0, 9_999_999_960_000)
 
 
 class Star(Reader):
     """A reader of one database. Every method raises StoreAway or StoreError (`sinks.errors`)."""
-
-    def __init__(self, config: ClickHouse, **settings: int | str) -> None:
-        """`settings` are ClickHouse's, for every query; what walks through very many users goes by way of the disk."""
-        super().__init__(config, **{"max_bytes_before_external_group_by": _SPILL_BYTES, **settings})
 
     def scaling(self, brand: str, start: int, end: int, by: By = By.ALL) -> list[Scaling]:
         """Users per layer at `end` against `start`; both whole minutes."""
