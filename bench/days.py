@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from math import prod
 from random import Random
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from schemas.ladder import Ladder
 from schemas.ladder_file import load_ladder
@@ -89,10 +89,17 @@ class Dent(Struct, frozen=True, kw_only=True):
     share: float
     channel: str | None = None
 
-    def keeps(self, minute: int, pair: Pair, channel: str) -> float:
-        """What part of a flow remains."""
-        holds = pair == self.pair and self.begin <= minute < self.begin + self.minutes and self.channel in (None, channel)
-        return 1 - self.share if holds else 1.0
+    def cut(self, day: Sequence[Minute], seed: int) -> list[Minute]:
+        """The minutes of a day in which it holds, with what it takes away taken away: each move stays with probability 1 - share."""
+        random = Random(f"dent {seed}")
+        return [self._thinned(minute, random) for minute in day[self.begin : self.begin + self.minutes]]
+
+    def _thinned(self, minute: Minute, random: Random) -> Minute:
+        kept = {
+            channel: binomial(random, count, 1 - self.share) if self.channel in (None, channel) else count
+            for channel, count in minute.moves.get(self.pair, {}).items()
+        }
+        return replace(minute, moves={**minute.moves, self.pair: kept})
 
 
 class Mould:
@@ -114,13 +121,17 @@ class Mould:
         known = sorted({*self._moves[True], *self._moves[False]})
         self._rates = {rush: {one: self._rate(*one, rush) for one in known} for rush in (True, False)}
         self.gmv = sum(one.gmv for one in minutes) / max(1, sum(one.orders for one in minutes))
-        self._order_moves = sum(one.orders for one in minutes) / sum(self._arrivals.values())
+        self._orders = {rush: self._ordered(minutes, rush) for rush in (True, False)}
 
     def _rate(self, pair: Pair, channel: str, rush: bool) -> float:
         apart = pair[1] in self._bought
         when = (rush,) if apart else (True, False)
         tried = sum(self._touches[one][pair[0]] for one in when)
         return sum(self._moves[one][pair, channel] for one in when) / max(1, tried)
+
+    def _ordered(self, minutes: Sequence[Minute], rush: bool) -> float:
+        known = [one for one in minutes if ((one.at - self.start) // MINUTE_MS in self.rush) is rush]
+        return sum(one.orders for one in known) / max(1, sum(sum(one.arrivals.values()) for one in known))
 
     def _rush(self) -> set[int]:
         """Minutes of the day, from its start, in which the rush is on."""
@@ -146,35 +157,35 @@ class Mould:
         usual = quiet[len(quiet) // 2]
         return [counts[i] / usual for i in range(round(self._config.hours * 60))]
 
-    def day(self, curve: Sequence[float], rate: float, seed: int, dents: Sequence[Dent] = (), wavering: float = 0.03) -> list[Minute]:
+    def day(self, curve: Sequence[float], rate: float, seed: int, *, wavering: float = 0.03, tilt: float = 0.0) -> list[Minute]:
         """A day with `rate` touchpoints a minute at a usual moment. `wavering`: each flow's rate itself wanders by so much within a quarter
-        of an hour (relative standard deviation), as people do and a binomial does not."""
+        of an hour (relative standard deviation), as people do and a binomial does not. `tilt`: the rates of the whole day are off those
+        of the mould by so much, each flow's by itself: another promotion."""
         random = Random(f"day {seed}")
+        tilted = {pair: random.gauss(1, tilt) for pair in sorted({pair for pair, _ in self._rates[False]})}
         drift: dict[tuple[int, Pair], float] = {}
-        return [self._minute(i, level * rate, random, dents, drift, wavering) for i, level in enumerate(curve)]
+        return [self._minute(i, level * rate, random, tilted, drift, wavering) for i, level in enumerate(curve)]
 
     def _minute(
-        self, i: int, level: float, random: Random, dents: Sequence[Dent], drift: dict[tuple[int, Pair], float], wavering: float
+        self, i: int, level: float, random: Random, tilted: dict[Pair, float], drift: dict[tuple[int, Pair], float], wavering: float
     ) -> Minute:
         rush = i in self.rush
         hour = self._hours[i // 60]
         total = sum(hour.values()) or 1
         touches = {layer: poisson(random, level * count / total) for layer, count in hour.items()}
         shares = {
-            (pair, channel): rate * drift.setdefault((i // 15, pair), random.gauss(1, wavering))
+            (pair, channel): rate * tilted[pair] * drift.setdefault((i // 15, pair), random.gauss(1, wavering))
             for (pair, channel), rate in self._rates[rush].items()
         }
-        moves = self._moved(random, touches, shares, lambda pair, channel: prod(dent.keeps(i, pair, channel) for dent in dents))
-        orders = poisson(random, level * self._order_moves)
+        moves = self._moved(random, touches, shares)
+        orders = poisson(random, level * self._orders[rush])
         whole = sum(self._arrivals.values())
         arrivals = {topic: poisson(random, level * count / whole) for topic, count in self._arrivals.items()}
         return Minute(
             at=self.start + i * MINUTE_MS, touches=touches, arrivals=arrivals, moves=moves, orders=orders, gmv=int(orders * self.gmv)
         )
 
-    def _moved(
-        self, random: Random, touches: dict[str, int], shares: dict[tuple[Pair, str], float], keeps: Callable[[Pair, str], float]
-    ) -> dict[Pair, dict[str, int]]:
+    def _moved(self, random: Random, touches: dict[str, int], shares: dict[tuple[Pair, str], float]) -> dict[Pair, dict[str, int]]:
         """Who moves. A touchpoint moves its user once: each kind of move draws from what the others left; moves by orders do not."""
         whole: dict[str, float] = defaultdict(float)
         for (pair, _), share in shares.items():
@@ -183,14 +194,12 @@ class Mould:
         moves: dict[Pair, dict[str, int]] = defaultdict(dict)
         left, rest = dict(touches), {layer: max(1.0, total) for layer, total in whole.items()}
         for (pair, channel), share in shares.items():
-            tried, kept = touches.get(pair[0], 0), keeps(pair, channel)
             if pair[1] in self._bought:
-                done = poisson(random, tried * share * kept)
+                done = poisson(random, touches.get(pair[0], 0) * share)
             else:
                 done = binomial(random, left.get(pair[0], 0), share / max(share, rest[pair[0]]))
                 left[pair[0]] = left.get(pair[0], 0) - done
                 rest[pair[0]] -= share
-                done = binomial(random, done, kept) if kept < 1 else done
             if done:
                 moves[pair][channel] = done
         return dict(moves)
@@ -222,6 +231,3 @@ def mould(seed: int = 1, events: int = 150_000, hours: float = 30, start: dateti
     """The mould of one folded day of the simulator."""
     config = plain_config(seed=seed, events=events, users=events // 10, hours=hours, start=start)
     return Mould(config, folded(PromotionDay(config).lines(), config.ladder))
-
-
-Detect = Callable[[Sequence[Minute]], list[int]]

@@ -6,6 +6,9 @@ logistic linear models", Applied Statistics 31; the estimator for one proportion
 rate is itself an estimate adds 1 / tried to it. The tail probability is the beta-binomial's (Gelman et al., "Bayesian Data Analysis",
 3rd edition, section 2.4: the predictive distribution of a binomial under a Beta prior).
 
+Few stretches say little of the scatter: it is drawn towards SUPPOSED as if that had been seen in SEEN stretches more (scaled inverse
+chi-squared, Gelman et al., section 2.6).
+
 A rush in the past must not set the measure for the time after it: stretches count no more than three times the median one, and the
 twelfth of stretches with the highest rates, and that with the lowest, do not count at all.
 """
@@ -24,6 +27,9 @@ LEAST_STRETCHES = 6
 STEADIEST = 0.02
 """No rate is taken to be steadier than this, as a relative standard deviation."""
 
+SUPPOSED, SEEN = 0.04, 6
+"""The relative standard deviation that is supposed before any is seen, and how many stretches that counts for."""
+
 COMMON = 0.1
 """Scatter of rates between stretches, as a relative standard deviation, that is nothing special: few figures are not believed much more."""
 
@@ -41,9 +47,18 @@ class UsualRate(Struct, frozen=True, kw_only=True):
     rate: float
     rho: float
 
-    def scaled(self, factor: float) -> UsualRate:
-        """The same where everything is `factor` times as likely."""
-        return UsualRate(rate=min(self.rate * factor, 0.999), rho=self.rho)
+    @property
+    def scatter(self) -> float:
+        """The relative standard deviation of the rate between stretches."""
+        return sqrt(self.rho * (1 - self.rate) / self.rate)
+
+    def expected(self, done: int, measure: float, *, alone: bool) -> float:
+        """How many are to be expected of `measure` tries; where those that were done are tries of their own (`alone`), of the rest."""
+        return (measure - done) * self.rate / (1 - self.rate) if alone else measure * self.rate
+
+    def at_least(self, scatter: float) -> UsualRate:
+        """The same rate, taken to scatter by no less."""
+        return UsualRate(rate=self.rate, rho=min(max(self.rho, scatter**2 * self.rate / (1 - self.rate)), 0.5))
 
 
 def usual_rate(stretches: Sequence[tuple[int, int]]) -> UsualRate | None:
@@ -70,7 +85,8 @@ def _shrunk(found: float, rate: float, stretches: int, tried: float) -> float:
     steady, common = STEADIEST**2 * unit, COMMON**2 * unit
     error = sqrt(2 / stretches) / tried
     weight = common**2 / (common**2 + error**2)
-    return max(steady, weight * found + (1 - weight) * steady)
+    likely = max(steady, weight * found + (1 - weight) * steady)
+    return (stretches * likely + SEEN * SUPPOSED**2 * unit) / (stretches + SEEN)
 
 
 def left_of_variance(kept: int, known: int) -> float:

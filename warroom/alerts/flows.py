@@ -8,19 +8,24 @@ added to them: the rate is then of what people chose to do.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from math import log10
 
 from msgspec import Struct
 
 from schemas.ladder import Ladder
+from schemas.times import DAY_MS, MINUTE_MS
 from schemas.touchpoint import Kind
 from warroom.alerts.conversion import UsualRate, judge_drop, judge_rise, standard_score
+from warroom.alerts.earlier import Earlier, Line
 from warroom.alerts.judged import surprise
-from warroom.alerts.minutes import Key, Minute, Track
+from warroom.alerts.minutes import LONG, Key, Minute, Track
 from warroom.alerts.rules import FlowRule
+from warroom.alerts.selling import Selling
 
 WINDOWS = (1, 2, 3, 5, 10, 20, 30, 60)
 """Minutes that are judged together: a deep drop shows in one, a shallow one in many."""
-_LOOK_CLOSER = 4.0
+_LOOKS = 20
+_LOOK_CLOSER = 3.5
 """Standard deviations from which the exact chance is worked out."""
 
 
@@ -32,7 +37,12 @@ class Shape(Struct, frozen=True, kw_only=True):
 
     def is_forward(self, from_: str, to: str) -> bool:
         """Whether the flow leads up. Layers of a former ladder lead nowhere."""
-        return from_ in self.layers and to in self.layers and self.layers.index(to) > self.layers.index(from_)
+        layers = self.layers
+        return from_ in layers and to in layers and layers.index(to) > layers.index(from_)
+
+    def is_alone(self, from_: str, to: str) -> bool:
+        """Whether what moves is not among the touchpoints that are counted: orders, and what leads down."""
+        return to in self.bought or not self.is_forward(from_, to)
 
 
 def shape_of(ladder: Ladder, brand: str) -> Shape:
@@ -44,12 +54,13 @@ def shape_of(ladder: Ladder, brand: str) -> Shape:
 
 
 class Finding(Struct, frozen=True, kw_only=True):
-    """A rate out of the ordinary: over the last `minutes`, `done` of `tried` instead of the `usual` rate. `by_sag`: CUSUM found it."""
+    """A rate out of the ordinary: over the last `minutes`, of `tried` touchpoints `done` moves instead of those `expected`. `by_sag`: CUSUM
+    found it."""
 
     key: Key
     done: int
     tried: int
-    usual: float
+    expected: float
     minutes: int
     surprise: float
     since: int
@@ -58,12 +69,22 @@ class Finding(Struct, frozen=True, kw_only=True):
     @property
     def change(self) -> float:
         """By how much the rate is off, as a fraction."""
-        return self.done / (self.tried * self.usual) - 1 if self.tried and self.usual else 0.0
+        return self.done / self.expected - 1 if self.expected else 0.0
 
     @property
     def missing(self) -> float:
         """Moves that did not come (negative: that came beyond what is usual)."""
-        return self.tried * self.usual - self.done
+        return self.expected - self.done
+
+    @property
+    def now(self) -> float:
+        """Moves a touchpoint."""
+        return self.done / max(1, self.tried)
+
+    @property
+    def usual(self) -> float:
+        """Moves a touchpoint that were to be expected."""
+        return self.expected / max(1, self.tried)
 
 
 class Share(Struct, frozen=True, kw_only=True):
@@ -80,38 +101,57 @@ class Flows:
     def __init__(self, shape: Shape) -> None:
         self.shape = shape
         self.tracks: dict[Key, Track] = {}
+        self.earlier: Earlier | None = None
+        """The curve of an earlier promotion, where there is one."""
+        self._selling = Selling()
+        self._forward: dict[Key, bool] = {}
 
     def add(self, minute: Minute, frozen: frozenset[tuple[str, str]] = frozenset()) -> None:
         """The next minute; minutes must come one after the other. `frozen` flows are not learnt from."""
         for pair, channels in minute.moves.items():
             if pair[0] in self.shape.layers and pair[1] in self.shape.layers:
-                self.tracks.setdefault(Key(*pair), Track())
+                self._follow(Key(*pair))
                 for channel in channels:
-                    self.tracks.setdefault(Key(*pair, channel), Track())
+                    self._follow(Key(*pair, channel))
+        factors: dict[tuple[str, str], float] = {}
+        self._selling.add(minute)
         for key, track in self.tracks.items():
             pair = (key.from_, key.to)
             channels = minute.moves.get(pair, {})
             done = sum(channels.values()) if key.channel is None else channels.get(key.channel, 0)
-            tried = minute.touches.get(key.from_, 0)
-            if key.to in self.shape.bought or not self.shape.is_forward(*pair):
-                tried += done
-            track.add(minute.at, min(done, tried), tried, frozen=pair in frozen)
+            factor = factors.get(pair)
+            if factor is None:
+                factor = factors[pair] = self._factor(pair, minute.at)
+            whole = None if key.channel is None else self.tracks[Key(*pair)]
+            track.add(minute.at, done, minute.touches.get(key.from_, 0), frozen=pair in frozen, factor=factor, whole=whole)
+
+    def _follow(self, key: Key) -> None:
+        if key not in self.tracks:
+            self.tracks[key] = Track(alone=self.shape.is_alone(key.from_, key.to))
+            self._forward[key] = self.shape.is_forward(key.from_, key.to)
+
+    def _factor(self, pair: tuple[str, str], at: int) -> float:
+        forward = self.shape.is_forward(*pair)
+        known = 1.0 if self.earlier is None else self.earlier.factor(pair, at, forward=forward)
+        # What was bought can be given back: while more is sold, more refunds are no news.
+        return max(known, self._selling.factor) if not forward and pair[0] in self.shape.bought else known
 
     def drops(self, at: int, rule: FlowRule) -> Iterator[Finding]:
         """Forward flows that are clearly below what is usual after the minute that began at `at`."""
-        for key, track in self.tracks.items():
-            if self.shape.is_forward(key.from_, key.to) and (rule.by_channel or key.channel is None):
-                found = judge_track(key, track, at, rule, down=True)
-                if found is not None:
-                    yield found
+        yield from self._judged(at, rule, down=True)
 
     def rises(self, at: int, rule: FlowRule) -> Iterator[Finding]:
         """Reverse flows that are clearly above what is usual."""
-        for key, track in self.tracks.items():
-            if not self.shape.is_forward(key.from_, key.to) and (rule.by_channel or key.channel is None):
-                found = judge_track(key, track, at, rule, down=False)
-                if found is not None:
-                    yield found
+        yield from self._judged(at, rule, down=False)
+
+    def _judged(self, at: int, rule: FlowRule, *, down: bool) -> Iterator[Finding]:
+        of_kind = [key for key, forward in self._forward.items() if forward is down and (rule.by_channel or key.channel is None)]
+        whole = sum(key.channel is None for key in of_kind)
+        bars = {True: bars_of(rule, whole), False: bars_of(rule, len(of_kind) - whole)}
+        for key in of_kind:
+            found = judge_track(key, self.tracks[key], at, rule, bars[key.channel is None], down=down)
+            if found is not None:
+                yield found
 
     def measure(self, key: Key, minutes: int, at: int) -> Finding | None:
         """How a flow stands over the last minutes, alarming or not; None before anything is usual."""
@@ -127,8 +167,8 @@ class Flows:
         missing = {}
         for key, track in self.tracks.items():
             if (key.from_, key.to) == (from_, to) and key.channel is not None and track.usual is not None:
-                done, tried = track.last(minutes)
-                missing[key.channel] = tried * track.usual.rate - done
+                done, _, measure = track.last(minutes)
+                missing[key.channel] = track.usual.expected(done, measure, alone=track.alone) - done
         return shares(missing)
 
     def forgive(self, from_: str, to: str) -> None:
@@ -147,51 +187,70 @@ def shares(missing: dict[str, float]) -> list[Share]:
     return sorted(found, key=lambda one: (-one.missing, one.label))
 
 
-def judge_track(key: Key, track: Track, at: int, rule: FlowRule, *, down: bool) -> Finding | None:
-    """The most surprising window of a key, if it is surprising enough."""
-    usual = track.usual
-    if usual is None:
+def curve_of(shape: Shape, minutes: Sequence[Minute], begin: int) -> Earlier:
+    """The curve of an earlier promotion from its minutes, one after the other; `begin` is the first one's time today."""
+    pairs = {pair for one in minutes for pair in one.moves if pair[0] in shape.layers and pair[1] in shape.layers}
+    counts = {pair: [(sum(one.moves.get(pair, {}).values()), one.touches.get(pair[0], 0)) for one in minutes] for pair in pairs}
+    return Earlier(begin, {pair: Line(one, alone=shape.is_alone(*pair)) for pair, one in counts.items()}, len(minutes))
+
+
+def bars_of(rule: FlowRule, keys: int) -> tuple[float, ...]:
+    """How surprising each window must be (powers of ten) for chance to alarm no more often than the rule allows a day, all windows of all
+    keys together (Bonferroni's bound). Half of what is allowed is for the flows as a whole, half for their channels: so few flows do not
+    pay for many channels. Of long windows that overlap not every one is a look of its own: about `_LOOKS` of each length are (Siegmund
+    1985, "Sequential Analysis", chapter IV: the maximum of a moving sum; z^2 at the bar)."""
+    looks = DAY_MS / MINUTE_MS * max(1, keys) * len(WINDOWS) / (rule.false_alarms / 2)
+    return tuple(log10(looks * min(1.0, _LOOKS / minutes)) for minutes in WINDOWS)
+
+
+def judge_track(key: Key, track: Track, at: int, rule: FlowRule, bars: Sequence[float], *, down: bool) -> Finding | None:
+    """The window of a key that is the most surprising beyond its bar, if any is."""
+    if track.usual is None or track.usual_long is None:
         return None
     best: Finding | None = None
-    for minutes in WINDOWS:
-        if minutes > track.seen:
+    beyond = 0.0
+    sums, seen = track.sums, track.seen
+    end = sums[-1]
+    for minutes, bar in zip(WINDOWS, bars, strict=True):
+        if minutes > seen:
             break
-        done, tried = track.last(minutes)
-        if tried * usual.rate < rule.least_expected:
+        begin = sums[-1 - minutes]
+        done, measure = end.done - begin.done, end.measure - begin.measure
+        usual = track.usual_long if minutes >= LONG else track.usual
+        expected = usual.expected(done, measure, alone=track.alone)
+        if expected < rule.least_expected or abs(done - expected) < rule.least_change * expected or (done < expected) is not down:
             continue
-        score = standard_score(done, tried, usual)
-        if score > -_LOOK_CLOSER if down else score < _LOOK_CLOSER:
+        if abs(standard_score(done, measure, usual)) < _LOOK_CLOSER:
             continue
-        judged = judge_drop(done, tried, usual) if down else judge_rise(done, tried, usual)
-        found = _finding(key, track, usual, minutes, at, surprise(judged))
-        if found.surprise >= rule.surprise and abs(found.change) >= rule.least_change and (best is None or found.surprise > best.surprise):
-            best = found
+        how_surprising = surprise(judge_drop(done, measure, usual) if down else judge_rise(done, measure, usual))
+        if how_surprising - bar >= beyond:
+            best, beyond = _finding(key, track, usual, minutes, at, how_surprising), how_surprising - bar
     if best is None and down and track.sag.alarming:
-        best = _sagging(key, track, usual, at, rule)
+        best = _sagging(key, track, track.usual, at, rule)
     return best
 
 
 def _finding(key: Key, track: Track, usual: UsualRate, minutes: int, at: int, how_surprising: float) -> Finding:
-    done, tried = track.last(minutes)
-    since = at - (minutes - 1) * 60_000
-    return Finding(key=key, done=done, tried=tried, usual=usual.rate, minutes=minutes, surprise=how_surprising, since=since)
+    done, tried, measure = track.last(minutes)
+    since = at - (minutes - 1) * MINUTE_MS
+    expected = usual.expected(done, measure, alone=track.alone)
+    return Finding(key=key, done=done, tried=tried, expected=expected, minutes=minutes, surprise=how_surprising, since=since)
 
 
 def _sagging(key: Key, track: Track, usual: UsualRate, at: int, rule: FlowRule) -> Finding | None:
     sag = track.sag
-    minutes = max(1, (at - sag.since) // 60_000 + 1)
+    minutes = max(1, (at - sag.since) // MINUTE_MS + 1)
     found = Finding(
         key=key,
         done=sag.done,
-        tried=sag.tried,
-        usual=usual.rate,
+        tried=sag.tried - sag.done * track.alone,
+        expected=usual.expected(sag.done, sag.tried, alone=track.alone),
         minutes=minutes,
         surprise=sag.total / 2.302585,
         since=sag.since,
         by_sag=True,
     )
-    enough = sag.tried * usual.rate >= rule.least_expected
-    return found if enough and -found.change >= rule.least_change else None
+    return found if found.expected >= rule.least_expected and -found.change >= rule.least_change else None
 
 
 def worst(findings: Sequence[Finding]) -> dict[tuple[str, str], list[Finding]]:

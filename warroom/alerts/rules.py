@@ -12,6 +12,7 @@ from schemas.times import from_rfc3339
 from schemas.yaml_reader import KeyPath, MistakesError, read_yaml
 
 Fraction = Annotated[float, Meta(ge=0.01, le=1.0)]
+AlarmsADay = Annotated[float, Meta(ge=0.001, le=100)]
 Surprise = Annotated[float, Meta(ge=2, le=30)]
 Minutes = Annotated[int, Meta(ge=0, le=1_440)]
 
@@ -19,13 +20,13 @@ Minutes = Annotated[int, Meta(ge=0, le=1_440)]
 class FlowRule(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """When a flow's rate alarms.
 
-    `surprise`: chance below 10^-surprise. `least_change`: a fraction of what is usual. `least_expected`: moves that were to be expected
-    in the minutes judged. `least_users`: users at stake an hour. It resolves after `clear_minutes` in a row without, and keeps still for
-    `cooldown_minutes` afterwards.
+    `false_alarms`: how many a day chance may bring at most, of all flows and channels of a brand together. `least_change`: a
+    fraction of what is usual. `least_expected`: moves that were to be expected in the minutes judged. `least_users`: users at stake an
+    hour. It resolves after `clear_minutes` in a row without, and keeps still for `cooldown_minutes` afterwards.
     """
 
     enabled: bool = True
-    surprise: Surprise = 7.0
+    false_alarms: AlarmsADay = 1.0
     least_change: Fraction = 0.08
     least_expected: Annotated[float, Meta(ge=1, le=1e9)] = 10.0
     least_users: Annotated[float, Meta(ge=0, le=1e9)] = 10.0
@@ -73,7 +74,7 @@ class Rules(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
     version: Annotated[int, Meta(ge=1, le=1_000_000_000)] = 1
     drop: FlowRule = FlowRule()
-    reverse: FlowRule = FlowRule(surprise=8.0, least_change=0.5)
+    reverse: FlowRule = FlowRule(false_alarms=0.1, least_change=0.5)
     pipeline: PipelineRule = PipelineRule()
     severity: SeverityRule = SeverityRule()
     planned: tuple[Planned, ...] = ()

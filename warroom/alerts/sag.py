@@ -18,8 +18,8 @@ from warroom.alerts.conversion import UsualRate
 
 DEPTH = 0.2
 """The sag it is tuned to, as a fraction of the usual rate; half as deep a one it finds later, a deeper one sooner."""
-BAR = 18.0
-"""e^18 minutes: 125 years between false alarms of one flow, or one a day among some 45,000."""
+BAR = 14.0
+"""e^14 minutes: two years and a quarter between false alarms of one flow, or one in eight days among a hundred."""
 
 
 STRETCH = 10

@@ -59,7 +59,7 @@ def summary(finding: Finding, context: Context) -> dict[str, str]:
 def back(now: Finding, before: Alert, zone: str) -> dict[str, str]:
     """That it is over."""
     since = f"{datetime.fromtimestamp(from_rfc3339(before.since) / 1000, ZoneInfo(zone)):%H:%M}"
-    rate = f"{now.done / max(1, now.tried):.1%}"
+    rate = f"{now.now:.1%}"
     return {
         "en": f"Back at {rate}, usually {now.usual:.1%}; it began at {since}.",
         "zh": f"已恢复至 {rate}，平时 {now.usual:.1%}；始于 {since}。",
@@ -67,7 +67,7 @@ def back(now: Finding, before: Alert, zone: str) -> dict[str, str]:
 
 
 def _rates(finding: Finding, context: Context) -> tuple[list[str], list[str]]:
-    now, usual = finding.done / max(1, finding.tried), finding.usual
+    now, usual = finding.now, finding.usual
     since = f"{datetime.fromtimestamp(finding.since / 1000, ZoneInfo(context.zone)):%H:%M}"
     users, gmv = f"{context.stake.users:,}", context.stake.gmv
     worth_en = "" if gmv is None else f" and {grouped(gmv)} {context.currency} of GMV"
@@ -75,7 +75,7 @@ def _rates(finding: Finding, context: Context) -> tuple[list[str], list[str]]:
     per = f"{finding.done:,}/{finding.tried:,}"
     return (
         [
-            f"{now:.1%} of touchpoints moved a user since {since} ({per}), usually {usual:.1%}.",
+            f"Moves over touchpoints: {now:.1%} since {since} ({per}), usually {usual:.1%}.",
             f"At stake: {users} users{worth_en} an hour.",
         ],
         [f"自 {since} 起转化率 {now:.1%}（{per}），平时 {usual:.1%}。", f"每小时影响 {users} 人{worth_zh}。"],

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from warroom.alerts.conversion import LEAST_STRETCHES, STEADIEST, UsualRate, judge_drop, judge_rise, standard_score, usual_rate
+from warroom.alerts.conversion import LEAST_STRETCHES, STEADIEST, SUPPOSED, UsualRate, judge_drop, judge_rise, standard_score, usual_rate
 from warroom.alerts.judged import surprise
 
 USUAL = UsualRate(rate=0.13, rho=0.0002)
@@ -60,9 +60,27 @@ def test_too_little_of_the_past_says_nothing() -> None:
 
 
 def test_no_rate_is_taken_to_be_steadier_than_two_percent() -> None:
-    usual = usual_rate([(1300, 10_000)] * 36)
+    usual = usual_rate([(1300, 10_000)] * 5_000)
     assert usual is not None
-    assert (usual.rho * (1 - usual.rate) / usual.rate) ** 0.5 == pytest.approx(STEADIEST, rel=0.05)
+    assert usual.scatter == pytest.approx(STEADIEST, rel=0.01)
+
+
+def test_the_fewer_stretches_are_known_the_more_scatter_is_supposed() -> None:
+    scatter = [usual.scatter for count in (6, 12, 36, 144) if (usual := usual_rate([(1300, 10_000)] * count))]
+    assert scatter == sorted(scatter, reverse=True)
+    assert STEADIEST < scatter[-1] < scatter[0] < SUPPOSED
+    assert usual_rate([(13, 100)] * 6) is not None
+
+
+def test_a_channel_scatters_no_less_than_the_flow_it_is_part_of() -> None:
+    assert USUAL.at_least(0.2).scatter == pytest.approx(0.2)
+    assert USUAL.at_least(0.001) == USUAL
+
+
+def test_of_moves_that_are_tries_of_their_own_the_rest_is_the_measure() -> None:
+    usual = UsualRate(rate=0.25, rho=0.001)
+    assert usual.expected(10, 100, alone=False) == 25
+    assert usual.expected(10, 310, alone=True) == pytest.approx(100)  # one move on three touchpoints
 
 
 def test_the_chance_is_that_of_the_beta_binomial() -> None:

@@ -11,13 +11,13 @@ from warroom.alerts.rules import Rules, RulesError, load_rules, read_rules
 
 def test_what_a_file_leaves_out_is_as_by_default() -> None:
     assert read_rules("version: 2\n", "alerts.yaml") == Rules(version=2)
-    assert read_rules("drop:\n  surprise: 9\n", "alerts.yaml").drop.surprise == 9
+    assert read_rules("drop:\n  false_alarms: 2\n", "alerts.yaml").drop.false_alarms == 2
 
 
 def test_every_mistake_is_told_with_its_line() -> None:
     text = """version: 0
 drop:
-  surprise: soon
+  false_alarms: soon
   least_chance: 1
 severity:
   warning_share: 0.5
