@@ -195,11 +195,13 @@ def within(trials: Sequence[Trial], bound: int) -> str:
     return f"{sum(one.delay is not None and one.delay <= bound for one in trials) / len(trials):.0%}" if trials else "–"
 
 
-def by_detector(trials: Sequence[Trial], quiet: Sequence[Quiet]) -> list[list[str]]:
+def by_detector(trials: Sequence[Trial]) -> list[list[str]]:
     """All drops of a depth together, by each detector."""
     rows = [["detector", "volume", "drop", "drops", "found", "in 3 min", "in 5 min", "in 15 min", "median delay"]]
     for name, volume, share in product(DETECTORS, RATES, SHARES):
         some = [one for one in trials if (one.detector, one.volume, one.share) == (name, volume, share)]
+        if not some:
+            continue
         delays = [one.delay for one in some if one.delay is not None]
         shown = f"{median(delays):g} min" if delays else "–"
         rows.append([name, volume, f"{share:.0%}", f"{len(some)}", *(within(some, bound) for bound in (60, 3, 5, 15)), shown])
@@ -211,6 +213,8 @@ def false_alarms(quiet: Sequence[Quiet]) -> list[list[str]]:
     rows = [["detector", "volume", "days", "false alarms a day", "most on a day", "of all, within half an hour of midnight"]]
     for name, volume in product(DETECTORS, RATES):
         days = [one for one in quiet if (one.detector, one.volume) == (name, volume)]
+        if not days:
+            continue
         counts = [one.alarms for one in days]
         at_midnight = sum(one.at_midnight for one in days)
         rows.append([name, volume, f"{len(days)}", f"{sum(counts) / len(days):.2f}", f"{max(counts)}", f"{at_midnight}"])
@@ -222,6 +226,8 @@ def by_place(trials: Sequence[Trial]) -> list[list[str]]:
     rows = [["volume", "when", "flow", "moves a minute", *(f"{share:.0%} in {bound} min" for share, bound in AIMS), "right channel named"]]
     for volume, when, where in product(RATES, WHEN, WHERE):
         some = [one for one in trials if (one.detector, one.volume, one.when, one.where) == ("rflow", volume, when, where)]
+        if not some:
+            continue
         (from_, to), channel = where
         found = [one for one in some if one.delay is not None]
         cells = [within([one for one in some if one.share == share], bound) for share, bound in AIMS]
@@ -252,7 +258,7 @@ def main() -> None:
         quiet += calm
         print(f"{volume} {seed}: {', '.join(f'{one.detector} {one.alarms}' for one in calm)}", flush=True)
     parts = [
-        markdown(by_detector(trials, quiet)),
+        markdown(by_detector(trials)),
         markdown(false_alarms(quiet)),
         markdown(by_place(trials)),
         markdown(journey_rows(orders_by_hour())),

@@ -40,7 +40,7 @@ class Touchpoint(faust.Record, serializer="json"):
     amount: int = 0
 
 
-class Standing(faust.Record, serializer="json"):
+class Lasting(faust.Record, serializer="json"):
     """Where a user stands after an event."""
 
     brand: str
@@ -53,7 +53,7 @@ class Standing(faust.Record, serializer="json"):
 
 app = faust.App(_NAME, broker=f"kafka://{os.environ.get('BENCH_KAFKA', '127.0.0.1:9092')}", web_enabled=False)
 touchpoints = app.topic(*[_PREFIX + kind.topic for kind in KINDS], value_type=Touchpoint)
-standings = app.topic(_PREFIX + OUTPUT, value_type=Standing)
+standings = app.topic(_PREFIX + OUTPUT, value_type=Lasting)
 redis = Redis.from_url(os.environ.get("BENCH_REDIS", "redis://127.0.0.1:6379/0"))
 
 
@@ -67,7 +67,7 @@ async def ladder(events: faust.StreamT[Touchpoint]) -> None:
         before = user["layer"]
         apply(user, event)
         await redis.set(key, json.dumps(user))
-        standing = Standing(
+        standing = Lasting(
             brand=event.brand,
             user_id=event.user_id,
             event_id=event.event_id,

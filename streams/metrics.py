@@ -130,4 +130,5 @@ ALERTS = Counter("rflow_alerts", "States of alerts told, by rule and state (firi
 ALERT_MESSAGES = Counter(
     "rflow_alert_messages", "States of alerts by channel and what came of them (sent, silent, refused, doubtful).", ["channel", "outcome"]
 )
+ALERT_RULES_VERSION = Gauge("rflow_alert_rules_version", "Version of the alert rules in force, as their file states it.")
 ALERT_RULES_REFUSED = Counter("rflow_alert_rules_refused", "Times the file of alert rules had changed and could not be used.")

@@ -372,10 +372,11 @@ WARROOM = Dashboard(
         ),
         _line(
             "Alerts by channel",
-            "What came of them; files of rules that could not be used.",
+            "What came of them; files of rules that could not be used; the version of those in force.",
             "short",
             ("sum by (channel, outcome) (increase(rflow_alert_messages_total[1h]))", "{{channel}} {{outcome}}"),
             ("sum(increase(rflow_alert_rules_refused_total[1h]))", "rules refused"),
+            ("max(rflow_alert_rules_version)", "rules, version"),
         ),
         _line(
             "Subscriptions: transitions a second",

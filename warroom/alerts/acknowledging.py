@@ -17,8 +17,10 @@ def acknowledged(state: BrandState, asked: Asked) -> tuple[BrandState, Alert | N
     """
     alert_id = asked.alert.alert_id
     incident = next((one for one in state.incidents if one.alert.alert_id == alert_id), None)
+    lasting = next((one for one in state.lasting if one.alert.alert_id == alert_id), None)
+    held = incident or lasting
     is_down = state.down is not None and state.down.alert_id == alert_id
-    known = incident.alert if incident is not None else state.down if state.down is not None and is_down else asked.alert
+    known = held.alert if held is not None else state.down if state.down is not None and is_down else asked.alert
     if known.state is AlertState.RESOLVED or known.acknowledged is not None:
         return state, None
     taken = asked.acknowledgement
@@ -26,4 +28,5 @@ def acknowledged(state: BrandState, asked: Asked) -> tuple[BrandState, Alert | N
     if is_down:
         return replace(state, down=told), told
     incidents = tuple(replace(one, alert=told) if one is incident else one for one in state.incidents)
-    return replace(state, incidents=incidents), told
+    others = tuple(replace(one, alert=told) if one is lasting else one for one in state.lasting)
+    return replace(state, incidents=incidents, lasting=others), told

@@ -1,7 +1,8 @@
 """History through the rules: what would have fired, judged minute by minute as it was judged live, from the figures that ClickHouse keeps.
 
-The engine is the one that runs (`engine.Judge`), on a state of its own: nothing is written, told or sent. Three things differ from the day
+The engine is the one that runs (`engine.Judge`), on a state of its own: nothing is written, told or sent. Some things differ from the day
 itself. Figures are final, where live ones lacked what came late. What a user is worth is looked up anew every hour, not every five minutes.
+An earlier promotion's curve is no baseline here, and promotions and spend are not judged.
 Of what can be wrong with the pipeline only an input topic that falls silent is in the figures; that it stood still is not.
 """
 
@@ -80,7 +81,7 @@ def backtest(figures: Figures, facts: Facts, shape: Shape, rules: Rules, start: 
         for minute in figures.minutes(facts.brand, hour, min(hour + HOUR_MS, end)):
             touchpoints += sum(minute.arrivals.values())
             told += judge.judge(minute, rules, worth, well=judge.state.down is None)
-            told += judge.gate(judge.silent_sources(rules), minute.at + MINUTE_MS)
+            told += judge.gate(judge.silent_sources(rules), minute.at + MINUTE_MS, rules)
     fired = list(fired_alerts(told))
     alarms = sum(not one.planned for one in fired)
     return Backtest(

@@ -1,6 +1,7 @@
 """From findings to alerts: few and right. Pure: a brand's minutes in, records of the `alerts` topic out, the state in between a value.
 
-1. The pipeline's gate comes first: while figures cannot be trusted, no flow is judged, and for some minutes after.
+1. The pipeline's gate comes first: while figures cannot be trusted, no flow is judged, and for some minutes after. Nor does a flow alarm
+   in a minute in which an input topic is silent: that may be its source.
 2. Of each flow there is one alert at a time, whatever windows and channels find it; most of what is missing gives its scope.
 3. A flow that ends in the same layer as one that is alarming, and began when it did, is told with it and not apart.
 4. An open alert resolves after some minutes in a row back at what is usual (nearer to it than what would alarm), and keeps still a while.
@@ -18,8 +19,10 @@ from msgspec.structs import replace as _with
 from schemas.alert import Alert, AlertState, Flow, Severity
 from schemas.times import MINUTE_MS, from_rfc3339, to_rfc3339
 from warroom.alerts import telling
-from warroom.alerts.flows import Finding, Flows, Share, worst
+from warroom.alerts.flows import Finding, Flows, worst
+from warroom.alerts.lasting import Lasting, Stands, carry_on
 from warroom.alerts.minutes import Key, Minute
+from warroom.alerts.origin import Share, Splitter, named, origins
 from warroom.alerts.rules import FlowRule, Rules, SeverityRule
 from warroom.alerts.sources import Sources
 from warroom.alerts.telling import MOST_OF_IT, Context, Stake
@@ -54,23 +57,25 @@ class Incident(Struct, frozen=True, kw_only=True):
 
 class BrandState(Struct, frozen=True, kw_only=True):
     """Everything that must outlive the process: `judged` is the last minute judged, `well_since` since when the gate is open,
-    `down` the alert that says why it is not."""
+    `down` the alert that says why it is not; `lasting` are the alerts that are judged at `stood` and some times an hour."""
 
     brand: str
     judged: int = 0
     well_since: int = 0
     incidents: tuple[Incident, ...] = ()
     down: Alert | None = None
+    lasting: tuple[Lasting, ...] = ()
+    stood: int = 0
 
 
 class Facts(Struct, frozen=True, kw_only=True):
-    """What is known of a brand. `link` is the address of its alerts, `changes` what else was changed, each with its time."""
+    """What is known of a brand. `link` is the address of its alerts, `changes` what else was changed lately."""
 
     brand: str
     zone: str
     currency: str
     link: str = ""
-    changes: tuple[tuple[int, str], ...] = ()
+    changes: tuple[telling.Change, ...] = ()
 
 
 class Worth(Struct, frozen=True, kw_only=True):
@@ -81,10 +86,12 @@ class Worth(Struct, frozen=True, kw_only=True):
 
 
 class Judge:
-    """One brand's engine. `state` is what to keep; `flows` is made anew from the figures at a start."""
+    """One brand's engine. `state` is what to keep; `flows` is made anew from the figures at a start. `splitter` tells of a flow what part
+    each campaign and store has."""
 
-    def __init__(self, facts: Facts, flows: Flows, state: BrandState) -> None:
+    def __init__(self, facts: Facts, flows: Flows, state: BrandState, splitter: Splitter = lambda *_: {}) -> None:
         self.facts = facts
+        self._splitter = splitter
         self.flows = flows
         self.state = state
         self.sources = Sources()
@@ -105,12 +112,12 @@ class Judge:
         rule = rules.pipeline
         return [f"nothing comes by {topic}" for topic in self.sources.silent(rule.silent_surprise)] if rule.enabled else []
 
-    def gate(self, causes: Sequence[str], at: int) -> list[Alert]:
+    def gate(self, causes: Sequence[str], at: int, rules: Rules) -> list[Alert]:
         """The pipeline's own alert: `causes` say what stands still, in English, none if nothing does; `at` is the time by the clock."""
         down = self.state.down
         if bool(causes) == (down is not None):
             return []
-        alert = telling_pipeline(self.facts.brand, causes, down, at)
+        alert = telling_pipeline(self.facts.brand, causes, down, at, self._planned(rules, at))
         self.state = _with(self.state, down=alert if causes else None, well_since=0)
         return [alert]
 
@@ -130,10 +137,20 @@ class Judge:
         told: list[Alert] = []
         if well and at - since >= rules.pipeline.settle_minutes * MINUTE_MS * (self.state.judged > 0):
             told += self._go_on(incidents, at, rules, worth)
-            told += self._begin(incidents, at, rules, worth)
+            if not (rules.pipeline.enabled and self.sources.doubtful(rules.pipeline.silent_surprise)):
+                told += self._begin(incidents, at, rules, worth)
         kept = tuple(one for one in incidents.values() if not one.ended or at - one.ended < 24 * 60 * MINUTE_MS)
         self.state = _with(self.state, judged=at, well_since=since, incidents=kept)
         return told
+
+    def stand(self, found: Sequence[Stands], at: int, rules: Rules) -> list[Alert]:
+        """How promotions and spend stand at `at`; to be asked every EVERY_MS."""
+        told, kept = carry_on(self.facts.brand, self.state.lasting, found, at, self._planned(rules, at))
+        self.state = _with(self.state, lasting=kept, stood=at)
+        return told
+
+    def _planned(self, rules: Rules, at: int) -> list[str]:
+        return [one.note for one in rules.planned if one.holds(self.facts.brand, at)]
 
     def _frozen(self, at: int) -> frozenset[tuple[str, str]]:
         """Flows that alarm are no measure of what is usual."""
@@ -233,12 +250,19 @@ class Judge:
     def _firing(self, finding: Finding, channels: Sequence[Share], name: str, at: int, rules: Rules, stake: Stake, worth: Worth) -> Alert:
         key = finding.key
         alert_id = f"{self.facts.brand[:60]}-{name}-{key.from_}-{key.to}-{at // MINUTE_MS}"
-        planned = [one.note for one in rules.planned if one.holds(self.facts.brand, at)]
-        changes = [text for when, text in self.facts.changes if abs(when - finding.since) <= _TOGETHER] + planned
+        planned = self._planned(rules, at)
+        split = self._split(finding, at)
         context = Context(
-            zone=self.facts.zone, currency=self.facts.currency, stake=stake, channels=channels, changes=changes, link=self._link(alert_id)
+            zone=self.facts.zone,
+            currency=self.facts.currency,
+            stake=stake,
+            channels=channels,
+            labels=split,
+            changes=[*self._changes(finding.since, at), *(telling.Change(at=at, text={"en": note, "zh": note}) for note in planned)],
+            link=self._link(alert_id),
         )
         scope = {} if key.channel is None else {"channel": key.channel}
+        scope |= named(split, MOST_OF_IT)
         if planned:
             scope["planned"] = "true"
         return Alert(
@@ -263,12 +287,24 @@ class Judge:
     def _link(self, alert_id: str) -> str:
         return f"{self.facts.link}&alert={quote(alert_id, safe='')}" if self.facts.link else ""
 
+    def _split(self, finding: Finding, at: int) -> list[tuple[str, list[Share]]]:
+        """The campaigns and stores that a drop comes from."""
+        if finding.change >= 0:
+            return []
+        split = self._splitter(finding.key, finding.since, at + MINUTE_MS)
+        return [(dimension, origins(counts, finding.expected)) for dimension, counts in split.items()]
+
+    def _changes(self, since: int, at: int) -> list[telling.Change]:
+        """What was changed about when it began, or since."""
+        return [one for one in self.facts.changes if since - _TOGETHER <= one.at <= max(at, since + _TOGETHER)]
+
     def _record(self, before: Alert, state: AlertState, now: Finding, one: Incident, at: int, severity: Severity, stake: Stake) -> Alert:
         context = Context(
             zone=self.facts.zone,
             currency=self.facts.currency,
             stake=stake,
             others=[f"{from_}→{to}" for from_, to in one.with_it],
+            changes=self._changes(from_rfc3339(before.since), at),
             link=self._link(before.alert_id),
         )
         resolved = state is AlertState.RESOLVED
@@ -287,18 +323,19 @@ class Judge:
         )
 
 
-def telling_pipeline(brand: str, causes: Sequence[str], before: Alert | None, at: int) -> Alert:
-    """The alert that the pipeline is down, or no longer."""
+def telling_pipeline(brand: str, causes: Sequence[str], before: Alert | None, at: int, planned: Sequence[str] = ()) -> Alert:
+    """The alert that the pipeline is down, or no longer; within a planned window it says so and goes through no channel."""
     if before is not None:
         over = {"en": "Figures move again; flows are judged again in some minutes.", "zh": "数据已恢复更新，数分钟后恢复流转判断。"}
         return _with(before, state=AlertState.RESOLVED, severity=Severity.INFO, summary=over, at=to_rfc3339(at), version=before.version + 1)
-    told = "; ".join(causes)
+    told = "; ".join([*causes, *planned])
     return Alert(
         alert_id=f"{brand[:60]}-pipeline_down-{at // 1000}",
         brand=brand,
         rule="pipeline_down",
         state=AlertState.FIRING,
-        severity=Severity.CRITICAL,
+        severity=Severity.INFO if planned else Severity.CRITICAL,
+        scope={"planned": "true"} if planned else {},
         title={"en": "The pipeline is down: flows are not judged", "zh": "数据链路异常：暂停流转判断"},
         summary={"en": f"{told}. Run `rflow doctor`.", "zh": f"{told}。请运行 `rflow doctor`。"},
         since=to_rfc3339(at),

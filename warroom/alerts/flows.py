@@ -19,6 +19,7 @@ from warroom.alerts.conversion import UsualRate, judge_drop, judge_rise, standar
 from warroom.alerts.earlier import Earlier, Line
 from warroom.alerts.judged import surprise
 from warroom.alerts.minutes import LONG, Key, Minute, Track
+from warroom.alerts.origin import Share, shares
 from warroom.alerts.rules import FlowRule
 from warroom.alerts.selling import Selling
 
@@ -87,14 +88,6 @@ class Finding(Struct, frozen=True, kw_only=True):
         return self.expected / max(1, self.tried)
 
 
-class Share(Struct, frozen=True, kw_only=True):
-    """One label's part of what is missing."""
-
-    label: str
-    missing: float
-    share: float
-
-
 class Flows:
     """All flows of one brand."""
 
@@ -161,9 +154,8 @@ class Flows:
         return _finding(key, track, track.usual, minutes, at, 0.0)
 
     def by_channel(self, from_: str, to: str, minutes: int) -> list[Share]:
-        """Which channels account for what is missing of a flow, the largest part first. Contribution analysis: each channel's expected
-        moves, at its own usual rate, less its own; shares are of all that is missing somewhere (Bhagwan et al. 2014, "Adtributor",
-        NSDI: explanatory power)."""
+        """Which channels account for what is missing of a flow, the largest part first: each channel's expected moves, at its own usual
+        rate, less its own (`warroom.alerts.origin`)."""
         missing = {}
         for key, track in self.tracks.items():
             if (key.from_, key.to) == (from_, to) and key.channel is not None and track.usual is not None:
@@ -176,15 +168,6 @@ class Flows:
         for key, track in self.tracks.items():
             if (key.from_, key.to) == (from_, to):
                 track.forgive()
-
-
-def shares(missing: dict[str, float]) -> list[Share]:
-    """Each label's share of what is missing, the largest first; those that miss nothing have none."""
-    total = sum(value for value in missing.values() if value > 0)
-    if total <= 0:
-        return []
-    found = [Share(label=label, missing=value, share=value / total) for label, value in missing.items() if value > 0]
-    return sorted(found, key=lambda one: (-one.missing, one.label))
 
 
 def curve_of(shape: Shape, minutes: Sequence[Minute], begin: int) -> Earlier:

@@ -36,7 +36,8 @@ class FlowRule(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
 
 class PipelineRule(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """When the pipeline itself alarms: figures that stand still for `lag_seconds`, an input topic that falls silent, a ledger that is off.
+    """When the pipeline itself alarms: figures that stand still for `lag_seconds`, an input topic that falls silent, and with
+    `ledger` sums that ought to be equal and for as long are not.
 
     Until it has been well for `settle_minutes`, no flow alarms.
     """
@@ -45,6 +46,30 @@ class PipelineRule(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     lag_seconds: Annotated[int, Meta(ge=10, le=86_400)] = 150
     silent_surprise: Surprise = 9.0
     settle_minutes: Minutes = 5
+    ledger: bool = True
+
+
+class PaceRule(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """When a promotion's pace alarms: the chance that it still comes to its target is `chance` or less, and its projected end short of
+    it by `least_shortfall` (a fraction of the target) or more; from `critical_shortfall` on it is critical. Judged from when `least_due`
+    of the plan is due: before that the projection hangs on the plan's shape.
+    """
+
+    enabled: bool = True
+    chance: Annotated[float, Meta(gt=0, le=0.5)] = 0.01
+    least_shortfall: Fraction = 0.05
+    critical_shortfall: Fraction = 0.2
+    least_due: Annotated[float, Meta(ge=0.01, le=1.0)] = 0.2
+
+
+class SpendRule(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """When spend alarms: a channel's or campaign's of a day, of `least_spend` (minor units) or more, brings fewer orders than the same
+    money did before, by `least_change` (a fraction) or more and by chance with less than 10^-surprise."""
+
+    enabled: bool = True
+    surprise: Surprise = 5.0
+    least_change: Fraction = 0.5
+    least_spend: Annotated[int, Meta(ge=0)] = 10_000
 
 
 class SeverityRule(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -70,12 +95,14 @@ class Planned(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
 
 class Rules(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """All rules. `version` is told with every alert."""
+    """All rules. `version` is told by the log when they take effect, and by a metric."""
 
     version: Annotated[int, Meta(ge=1, le=1_000_000_000)] = 1
     drop: FlowRule = FlowRule()
     reverse: FlowRule = FlowRule(false_alarms=0.1, least_change=0.5)
     pipeline: PipelineRule = PipelineRule()
+    pace: PaceRule = PaceRule()
+    spend: SpendRule = SpendRule()
     severity: SeverityRule = SeverityRule()
     planned: tuple[Planned, ...] = ()
 
@@ -111,6 +138,8 @@ def _mistakes(rules: Rules) -> list[tuple[KeyPath, str]]:
     found: list[tuple[KeyPath, str]] = []
     if rules.severity.critical_share < rules.severity.warning_share:
         found.append((("severity", "critical_share"), f"expected at least warning_share, {rules.severity.warning_share}"))
+    if rules.pace.critical_shortfall < rules.pace.least_shortfall:
+        found.append((("pace", "critical_shortfall"), f"expected at least least_shortfall, {rules.pace.least_shortfall}"))
     for i, one in enumerate(rules.planned):
         if from_rfc3339(one.to) <= from_rfc3339(one.from_):
             found.append((("planned", i, "to"), f"expected an end after {one.from_}, found {one.to}"))

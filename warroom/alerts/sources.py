@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 
 from warroom.alerts.counts import judge_few, usual_counts
 from warroom.alerts.judged import surprise
@@ -38,14 +39,19 @@ class Sources:
 
     def silent(self, least_surprise: float) -> list[str]:
         """Topics that are silent against all likelihood, by name."""
-        if len(self._recent) < _LOOKED_AT:
-            return []
-        total = sum(sum(one.arrivals.values()) for one in self._recent)
-        topics = {topic for summed, _ in self._stretches for topic in summed}
-        return sorted(topic for topic in topics if self._is_silent(topic, total, least_surprise))
+        return self._silent(list(self._recent), least_surprise) if len(self._recent) == _LOOKED_AT else []
 
-    def _is_silent(self, topic: str, total: int, least_surprise: float) -> bool:
-        if any(one.arrivals.get(topic) for one in self._recent):
+    def doubtful(self, least_surprise: float) -> bool:
+        """Whether a topic was silent in the last minute: perhaps it is, and no flow should be judged until that is known."""
+        return bool(self._silent(list(self._recent)[-1:], least_surprise / _LOOKED_AT))
+
+    def _silent(self, recent: Sequence[Minute], least_surprise: float) -> list[str]:
+        total = sum(sum(one.arrivals.values()) for one in recent)
+        topics = {topic for summed, _ in self._stretches for topic in summed}
+        return sorted(topic for topic in topics if self._is_silent(recent, topic, total, least_surprise))
+
+    def _is_silent(self, recent: Sequence[Minute], topic: str, total: int, least_surprise: float) -> bool:
+        if any(one.arrivals.get(topic) for one in recent):
             return False
         usual = usual_counts([(summed.get(topic, 0), float(all_of_it)) for summed, all_of_it in self._stretches])
         return usual is not None and surprise(judge_few(0, float(total), usual)) >= least_surprise

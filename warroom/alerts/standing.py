@@ -26,7 +26,8 @@ class Standing(Struct, frozen=True, kw_only=True):
 
 def held_alerts(state: BrandState) -> list[Alert]:
     """What the engine holds of a brand: those that are open, and those that ended of late."""
-    return [one.alert for one in state.incidents] + ([] if state.down is None else [state.down])
+    held = [*(one.alert for one in state.incidents), *(one.alert for one in state.lasting)]
+    return held + ([] if state.down is None else [state.down])
 
 
 def newest(*known: Iterable[Alert]) -> list[Alert]:

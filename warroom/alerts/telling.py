@@ -10,8 +10,12 @@ from msgspec import Struct
 
 from schemas.alert import Alert
 from schemas.times import from_rfc3339
-from warroom.alerts.flows import Finding, Share
+from warroom.alerts.flows import Finding
+from warroom.alerts.origin import Share
+from warroom.pacing import LEVEL, Projection
+from warroom.timeline import TargetChange
 
+LANGUAGES = ("en", "zh")
 MOST_OF_IT = 0.6
 """From this share on a label accounts for most of a drop, and the alert names it."""
 
@@ -23,16 +27,29 @@ class Stake(Struct, frozen=True, kw_only=True):
     gmv: int | None
 
 
-class Context(Struct, frozen=True, kw_only=True):
-    """What a text needs beside the finding. `changes` is what else changed then; `link` leads to the view."""
+class Change(Struct, frozen=True, kw_only=True):
+    """What was changed at `at` (epoch milliseconds), in words by language: a target, a deployment, a planned window."""
+
+    at: int
+    text: dict[str, str]
+
+
+class Words(Struct, frozen=True, kw_only=True):
+    """What every text of a brand needs. `link` leads to its view."""
 
     zone: str
     currency: str
+    link: str = ""
+
+
+class Context(Words, frozen=True, kw_only=True):
+    """What a text needs beside the finding. `labels`: the campaigns and stores it comes from; `changes` is what else changed then."""
+
     stake: Stake
     channels: Sequence[Share] = ()
+    labels: Sequence[tuple[str, Sequence[Share]]] = ()
     others: Sequence[str] = ()
-    changes: Sequence[str] = ()
-    link: str = ""
+    changes: Sequence[Change] = ()
 
 
 def title(finding: Finding, channel: str | None) -> dict[str, str]:
@@ -49,7 +66,7 @@ def title(finding: Finding, channel: str | None) -> dict[str, str]:
 def summary(finding: Finding, context: Context) -> dict[str, str]:
     """What to know before doing anything; a sentence each."""
     en, zh = _rates(finding, context)
-    for more in (_sources(context), _certainty(finding), _beside(context)):
+    for more in (_sources(context), _labels(context), _certainty(finding), _beside(context)):
         if more is not None:
             en.append(more[0])
             zh.append(more[1])
@@ -90,6 +107,19 @@ def _sources(context: Context) -> tuple[str, str] | None:
     return f"It comes from {parts}.", f"主要来自 {parts}。"
 
 
+_DIMENSIONS = {"campaign_id": ("By campaign", "按活动"), "store_id": ("By store", "按门店")}
+
+
+def _labels(context: Context) -> tuple[str, str] | None:
+    en, zh = [], []
+    for dimension, found in context.labels:
+        told = ", ".join(f"{one.label or '-'} {one.share:.0%}" for one in found[:3] if one.share >= 0.1)
+        if told:
+            en.append(f"{_DIMENSIONS[dimension][0]}: {told}.")
+            zh.append(f"{_DIMENSIONS[dimension][1]}：{told}。")
+    return (" ".join(en), "".join(zh)) if en else None
+
+
 def _certainty(finding: Finding) -> tuple[str, str]:
     chance = f"10^-{min(99, int(finding.surprise))}"
     how_en = "a slow sag; " if finding.by_sag else ""
@@ -106,12 +136,59 @@ def _beside(context: Context) -> tuple[str, str] | None:
         en.append(f"Also: {', '.join(context.others)}.")
         zh.append(f"同时：{'、'.join(context.others)}。")
     if context.changes:
-        en.append(f"Changed then: {'; '.join(context.changes)}.")
-        zh.append(f"当时的变更：{'；'.join(context.changes)}。")
+        en.append(f"Changed then: {'; '.join(one.text['en'] for one in context.changes)}.")
+        zh.append(f"当时的变更：{'；'.join(one.text['zh'] for one in context.changes)}。")
     if context.link:
         en.append(context.link)
         zh.append(context.link)
     return (" ".join(en), "".join(zh)) if en else None
+
+
+def target_changed(change: TargetChange, currency: str) -> dict[str, str]:
+    """That a promotion's target was changed, from what to what, and why."""
+    figures = f"{grouped(change.gmv_before or 0)} → {grouped(change.gmv_after)} {currency}"
+    return {
+        "en": f"{change.name}: GMV target {figures} ({change.reason})",
+        "zh": f"{change.name}：GMV 目标 {figures}（{change.reason}）",
+    }
+
+
+def pace_title(name: str, short: float) -> dict[str, str]:
+    """One line: by what fraction of its target a promotion will fall short."""
+    return {"en": f"{name} will miss its target by {short:.0%}", "zh": f"{name} 预计低于目标 {short:.0%}"}
+
+
+def pace_summary(projection: Projection, target: float, due: float, chance: float, words: Words) -> dict[str, str]:
+    """Where it will end, in which range, and how likely the target still is."""
+    end, low, high, wanted, actual = (f"{grouped(round(x))} {words.currency}" for x in (*_ends(projection), target, projection.actual))
+    en = [
+        f"Projected end {end}, in {LEVEL:.0%} of cases {low} to {high}; the target is {wanted}.",
+        f"{due:.0%} of the plan is due, {actual} are reached. The chance of the target is {chance:.1%}.",
+    ]
+    zh = f"预计最终 {end}（{LEVEL:.0%} 区间 {low} 至 {high}），目标 {wanted}。计划应达 {due:.0%}，已达 {actual}。达成概率 {chance:.1%}。"
+    return _with_link(" ".join(en), zh, words)
+
+
+def spend_title(label: str, fewer: float) -> dict[str, str]:
+    """One line: by what fraction fewer orders a label's spend brings."""
+    return {"en": f"Spend on {label} brings {fewer:.0%} fewer orders", "zh": f"{label} 投放带来的订单减少 {fewer:.0%}"}
+
+
+def spend_summary(orders: int, expected: float, spent: int, chance: float, words: Words) -> dict[str, str]:
+    """What the money brought, and what it usually brings."""
+    money = f"{grouped(spent)} {words.currency}"
+    shown = f"{expected:,.0f}"
+    en = f"{orders:,} orders for {money}; the same money usually brings {shown}. By chance this happens with probability {chance:.1g}."
+    zh = f"花费 {money} 带来 {orders:,} 单，同样花费通常带来 {shown} 单。偶然概率 {chance:.1g}。"
+    return _with_link(en, zh, words)
+
+
+def _ends(projection: Projection) -> tuple[float, float, float]:
+    return projection.end, projection.low, projection.high
+
+
+def _with_link(en: str, zh: str, words: Words) -> dict[str, str]:
+    return {"en": f"{en} {words.link}".rstrip(), "zh": f"{zh}{words.link}"}
 
 
 def grouped(minor: int) -> str:

@@ -7,7 +7,9 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import quote
 
 from confluent_kafka import KafkaException
@@ -21,14 +23,22 @@ from sinks.errors import SinkError
 from streams import metrics
 from streams.errors import RflowError
 from warroom.alerts.acknowledging import acknowledged
+from warroom.alerts.background import Background, splitter
+from warroom.alerts.balance import Balance
 from warroom.alerts.book import AlertBook
 from warroom.alerts.engine import BrandState, Facts, Judge, Worth
 from warroom.alerts.figures import AlertReader
 from warroom.alerts.flows import Flows, shape_of
-from warroom.alerts.rules import Rules, RulesError, load_rules
+from warroom.alerts.lasting import EVERY_MS, Stands
+from warroom.alerts.minutes import Key, Minute
+from warroom.alerts.origin import Split
+from warroom.alerts.reload import RulesFile
+from warroom.alerts.rules import Rules
+from warroom.alerts.shards import Shards, waiting
 from warroom.live.ends import InputEnds
 from warroom.live.freshness import Limits, Reason, freshness
 from warroom.live.vitals import Watch as Vitals
+from warroom.notes import Notes
 from warroom.states import RedisConfig, States
 
 log = logging.getLogger("rflow.alerts")
@@ -36,12 +46,19 @@ log = logging.getLogger("rflow.alerts")
 _WORTH_SECONDS = 300.0
 _BRANDS_SECONDS = 30.0
 _LATEST_DAYS = 2
+_LOOKS = 4
 _MISSED = 30
 """Records that were to be expected in a silence that is told."""
 
 
 class Overtaken(SinkError):
     """Another process has judged the brand: read its state and go on from there."""
+
+
+class _Read(NamedTuple):
+    minutes: list[Minute]
+    worth: Worth
+    stands: list[Stands] | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,11 +91,14 @@ class Watch:
         self._states = States(config.redis)
         self._ends = InputEnds(config.kafka, config.topic_prefix, config.partitions)
         self._vitals = Vitals(time.monotonic())
+        self._background = Background(Notes(config.redis.client(), config.redis.prefix))
+        self._shards = Shards()
+        self._balance = Balance()
+        self._balance_at = 0.0
         self._judges: dict[str, tuple[int, Judge]] = {}
         self._worth: dict[str, tuple[float, Worth]] = {}
         self._brands: tuple[float, list[str]] = (0.0, [])
-        self._rules = Rules() if config.rules is None else load_rules(config.rules)
-        self._rules_at = self._stamp()
+        self._file = RulesFile(config.rules)
         self._down_since: float | None = None
         self._quiet = False
         self.looked = 0.0
@@ -102,18 +122,19 @@ class Watch:
 
     def look(self) -> None:
         """Tell what was acknowledged, and judge every minute that is complete and was not judged."""
-        self._reload()
+        self._file.look()
         self._tell_acknowledged()
         causes = self._causes()
         reader = self._reader
         if reader is None:  # ClickHouse is away: nothing is judged, and that is told of every brand known
             for brand, (version, judge) in list(self._judges.items()):
-                told = judge.gate(self._all(causes, judge), self._clock())
+                told = judge.gate(self._all(causes, judge), self._clock(), self._rules)
                 if told:
                     self._judges[brand] = (self._save(version, judge, told), judge)
             return
         stored = reader.stored()
         low = min((watermark for _, watermark in stored.values()), default=0) if len(stored) == self._config.partitions else 0
+        self._weigh(reader, stored, low)
         for brand in self._known_brands(reader, low):
             version, judge = self._judge_of(reader, brand, low)
             self._judges[brand] = (self._go_on(reader, version, judge, low, causes), judge)
@@ -133,6 +154,10 @@ class Watch:
                 judging[1].state = state
                 self._judges[brand] = (version + 1, judging[1])
 
+    @property
+    def _rules(self) -> Rules:
+        return self._file.rules
+
     # --- the gate -------------------------------------------------------------------------------------------------------------------
     def _causes(self) -> list[str]:
         """What has stood still for as long as the rules allow, in English."""
@@ -141,9 +166,11 @@ class Watch:
         found = freshness(self._vitals.vitals(now), Limits(quiet=float(self._rules.pipeline.lag_seconds)))
         self._quiet = not self._config.event_clock and any(one.reason is Reason.NO_EVENTS for one in found.causes)
         held = [one for one in found.causes if one.reason not in (Reason.WORKER_BEHIND, Reason.NO_EVENTS)]
-        if not held or not self._rules.pipeline.enabled:
-            self._down_since = None
+        if not self._rules.pipeline.enabled:
             return []
+        if not held:
+            self._down_since = None
+            return self._shards.standing(now, self._rules.pipeline.lag_seconds)
         if self._down_since is None:
             self._down_since = now - max(one.seconds for one in held)
         return [one.detail for one in held] if now - self._down_since >= self._rules.pipeline.lag_seconds else []
@@ -152,20 +179,36 @@ class Watch:
         """With what concerns this brand: silence where there is none by rights."""
         lag = self._rules.pipeline.lag_seconds
         silent = [f"no input for {lag} s"] if self._quiet and judge.sources.expected(lag / 60) >= _MISSED else []
-        return [*causes, *silent, *judge.silent_sources(self._rules)]
+        rule = self._rules.pipeline
+        off = self._balance.lasting(judge.facts.brand, lag) if rule.enabled and rule.ledger else []
+        return [*causes, *silent, *off, *judge.silent_sources(self._rules)]
+
+    def _weigh(self, reader: AlertReader, stored: Mapping[int, tuple[int, int]], low: int) -> None:
+        """Whether the figures add up, a few times within what must pass before it is told."""
+        now = time.monotonic()
+        if low and now - self._balance_at >= self._rules.pipeline.lag_seconds / _LOOKS:
+            self._balance.look(now, reader.unbalanced(stored, low))
+            self._balance_at = now
 
     def _ask(self, now: float) -> None:
+        applied: list[tuple[int, list[int]]] = []
+        ends: list[list[int]] = []
         try:
-            self._vitals.applied(now, [(meta.version, meta.offsets) for meta in self._states.metas(self._config.partitions)])
+            applied = [(meta.version, meta.offsets) for meta in self._states.metas(self._config.partitions)]
+            self._vitals.applied(now, applied)
         except (RedisError, OSError, RflowError):
             self._vitals.redis.failed()
         try:
-            self._vitals.ends(now, self._ends.read())
+            ends = self._ends.read()
+            self._vitals.ends(now, ends)
         except KafkaException:
             self._vitals.kafka.failed()
         try:
             self._reader = self._reader or AlertReader(self._config.clickhouse)
-            self._vitals.stored(now, {shard: version for shard, (version, _) in self._reader.stored().items()})
+            stored = self._reader.stored()
+            self._vitals.stored(now, {shard: version for shard, (version, _) in stored.items()})
+            if applied and ends:
+                self._shards.look(now, stored, waiting(applied, ends, stored))
         except SinkError:
             self._vitals.clickhouse.failed()
             self._drop_reader()
@@ -187,29 +230,46 @@ class Watch:
             currency=self._ladder.currency_of(brand),
             link=f"{self._config.link.rstrip('/')}/alerts?brand={quote(brand, safe='')}" if self._config.link else "",
         )
-        judge = Judge(facts, Flows(shape_of(self._ladder, brand)), state)
+        judge = Judge(facts, Flows(shape_of(self._ladder, brand)), state, partial(self._split, brand))
         complete = low - low % MINUTE_MS
         # What was judged before is read once more, to know what is usual; of a new brand all but the running minute counts as that.
         known = state.judged + MINUTE_MS if state.judged else complete
         log.info("alerts of %s: judged from minute %d on", brand, known)
+        self._background.refresh(reader, judge, 0.0, known)
         judge.remember(reader.minutes(brand, known - DAY_MS, known))
         return version, judge
 
+    def _split(self, brand: str, key: Key, since: int, end: int) -> Split:
+        return {} if self._reader is None else splitter(self._reader, brand, key, since, end)
+
     def _go_on(self, reader: AlertReader, version: int, judge: Judge, low: int, causes: list[str]) -> int:
         complete = low - low % MINUTE_MS
-        told = judge.gate(self._all(causes, judge), self._clock())
         begin = judge.state.judged + MINUTE_MS
         if complete - begin > _LATEST_DAYS * DAY_MS:
             log.warning("alerts of %s: minutes from %d on are too long past to be judged", judge.facts.brand, begin)
             begin = complete - DAY_MS
-        if begin < complete and judge.state.judged:
-            worth = self._worth_of(reader, judge, complete)
-            for minute in reader.minutes(judge.facts.brand, begin, complete):
-                told += judge.judge(minute, self._rules, worth, well=judge.state.down is None)
-                told += judge.gate(self._all(causes, judge), self._clock())
-        elif not told:
-            return version
+        # All is read before anything is judged: what was judged and not saved would be lost.
+        read = self._read(reader, judge, begin, complete) if begin < complete and judge.state.judged else None
+        told = judge.gate(self._all(causes, judge), self._clock(), self._rules)
+        if read is None:
+            return self._save(version, judge, told) if told else version
+        for minute in read.minutes:
+            told += judge.judge(minute, self._rules, read.worth, well=judge.state.down is None)
+            told += judge.gate(self._all(causes, judge), self._clock(), self._rules)
+        if read.stands is not None and judge.state.down is None:
+            told += judge.stand(read.stands, complete, self._rules)
         return self._save(version, judge, told)
+
+    def _read(self, reader: AlertReader, judge: Judge, begin: int, complete: int) -> _Read:
+        worth = self._worth_of(reader, judge, complete)
+        self._background.refresh(reader, judge, time.monotonic(), complete)
+        return _Read(reader.minutes(judge.facts.brand, begin, complete), worth, self._stands(reader, judge, complete))
+
+    def _stands(self, reader: AlertReader, judge: Judge, at: int) -> list[Stands] | None:
+        """How promotions and spend stand, if it is time to look."""
+        if judge.state.down is not None or at - judge.state.stood < EVERY_MS:
+            return None
+        return self._background.stands(reader, judge, self._rules, at)
 
     def _save(self, version: int, judge: Judge, told: list[Alert]) -> int:
         """State and what is told, at once. Raises Overtaken."""
@@ -230,26 +290,6 @@ class Watch:
             worth = reader.worth(judge.facts.brand, judge.flows.shape, end)
             self._worth[judge.facts.brand] = (time.monotonic() + _WORTH_SECONDS, worth)
         return worth
-
-    # --- rules ----------------------------------------------------------------------------------------------------------------------
-    def _stamp(self) -> float:
-        try:
-            return 0.0 if self._config.rules is None else self._config.rules.stat().st_mtime
-        except OSError:
-            return -1.0
-
-    def _reload(self) -> None:
-        """Take the file's rules when it has changed; one that cannot be used leaves those in force."""
-        stamp = self._stamp()
-        if self._config.rules is None or stamp == self._rules_at:
-            return
-        self._rules_at = stamp
-        try:
-            self._rules = load_rules(self._config.rules)
-            log.info("alert rules: version %d is in force", self._rules.version)
-        except RulesError as error:
-            metrics.ALERT_RULES_REFUSED.inc()
-            log.error("alert rules cannot be used, those before stay in force: %s", str(error).replace("\n", "; "))
 
     def _drop_reader(self) -> None:
         reader, self._reader = self._reader, None

@@ -13,16 +13,21 @@ from schemas.alert import Alert, AlertState, Severity
 from schemas.ladder_file import load_ladder
 from schemas.times import MINUTE_MS, from_rfc3339, to_rfc3339
 from warroom.alerts.engine import BrandState, Facts, Judge, Worth, severity_of
-from warroom.alerts.flows import Flows, shape_of, shares
-from warroom.alerts.minutes import Minute
+from warroom.alerts.flows import Flows, shape_of
+from warroom.alerts.minutes import Key, Minute
+from warroom.alerts.origin import Split, origins, shares
 from warroom.alerts.rules import Planned, Rules
-from warroom.alerts.telling import Stake
+from warroom.alerts.telling import Change, Stake
 
 START = from_rfc3339("2026-11-10T12:00:00Z")
 SHAPE = shape_of(load_ladder("5r"), "acme")
 WORTH = Worth(by_layer={"R3": 5_000.0, "R4": 20_000.0}, gmv_an_hour=50_000_000.0)
 FACTS = Facts(
-    brand="acme", zone="Asia/Shanghai", currency="CNY", link="https://room/acme", changes=((START + 300 * MINUTE_MS, "target x1.2"),)
+    brand="acme",
+    zone="Asia/Shanghai",
+    currency="CNY",
+    link="https://room/acme",
+    changes=(Change(at=START + 300 * MINUTE_MS, text={"en": "target x1.2", "zh": "target x1.2"}),),
 )
 CHANNELS = {"wecom": 0.05, "store": 0.04, "mini_program": 0.04}
 Keeps = Callable[[int, str, str], float]
@@ -49,6 +54,36 @@ def minutes(count: int, keeps: Keeps = all_of_it, level: Callable[[int], float] 
 
 def judge(state: BrandState | None = None) -> Judge:
     return Judge(FACTS, Flows(SHAPE), state or BrandState(brand="acme"))
+
+
+def test_where_it_comes_from_is_told_by_campaign_and_store_too() -> None:
+    asked: list[tuple[Key, int, int]] = []
+
+    def splitter(key: Key, since: int, end: int) -> Split:
+        asked.append((key, since, end))
+        count = (end - since) // MINUTE_MS
+        return {
+            "campaign_id": {"teaser": (6_000, 0), "always-on": (12_000, 25 * count)},
+            "store_id": {"sh-1": (500, 13 * count), "sh-2": (500, 12 * count)},
+        }
+
+    engine = Judge(FACTS, Flows(SHAPE), BrandState(brand="acme"), splitter)
+    day = minutes(310, half("R2>R3", 300, 310, "wecom"))
+    firing = next(alert for one in day for alert in engine.judge(one, Rules(), WORTH, well=True))
+    (key, since, end), *_ = asked
+    assert key == Key("R2", "R3", "wecom")
+    assert to_rfc3339(since) == firing.since
+    assert to_rfc3339(end) == firing.at
+    assert firing.scope == {"channel": "wecom", "campaign_id": "teaser"}
+    assert "By campaign: teaser" in firing.summary["en"]
+    assert "按活动：teaser" in firing.summary["zh"]
+    assert "By store" not in firing.summary["en"]  # everywhere alike: no store accounts for it
+
+
+def test_a_label_that_misses_no_more_than_its_part_says_nothing() -> None:
+    assert [(one.label, round(one.share, 2)) for one in origins({"a": (100, 20), "b": (300, 300)}, 400)] == [("a", 1.0)]
+    assert origins({"a": (100, 50), "b": (300, 150)}, 400) == []
+    assert origins({}, 400) == origins({"a": (0, 5)}, 400) == []
 
 
 def run(given: list[Minute], rules: Rules | None = None, well: Callable[[int], bool] = lambda _: True) -> list[tuple[int, Alert]]:

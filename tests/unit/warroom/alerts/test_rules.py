@@ -4,14 +4,26 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from warroom.alerts.rules import Rules, RulesError, load_rules, read_rules
+from warroom.alerts.rules import FlowRule, PaceRule, PipelineRule, Rules, RulesError, SeverityRule, SpendRule, load_rules, read_rules
 
 
 def test_what_a_file_leaves_out_is_as_by_default() -> None:
     assert read_rules("version: 2\n", "alerts.yaml") == Rules(version=2)
     assert read_rules("drop:\n  false_alarms: 2\n", "alerts.yaml").drop.false_alarms == 2
+
+
+def test_the_example_shows_every_rule_with_its_default() -> None:
+    text = (Path(__file__).parents[4] / "examples" / "alerts.yaml").read_text(encoding="utf-8")
+    assert read_rules(text, "alerts.yaml") == Rules()
+    for part in (Rules, FlowRule, PaceRule, SpendRule, PipelineRule, SeverityRule):
+        for name in (field.encode_name for field in msgspec.structs.fields(part)):
+            assert f"{name}:" in text, name
+    window = text.replace("planned: []", "planned:").replace("#  - from", "  - from").replace("#    ", "    ")
+    (planned,) = read_rules(window, "alerts.yaml").planned
+    assert (planned.note, planned.brand) == ("the WeCom form is replaced", "acme")
 
 
 def test_every_mistake_is_told_with_its_line() -> None:
