@@ -365,6 +365,8 @@ export default {
   "severity.info": "info",
   "rule.flow_drop": "Flow drops",
   "rule.reverse_flow_rise": "Reverse flow rises",
+  "rule.pace_behind": "Behind its target",
+  "rule.spend_without_return": "Spend without return",
   "rule.pipeline_down": "Pipeline down",
   "alert_state.firing": "firing",
   "alert_state.updated": "updated",
