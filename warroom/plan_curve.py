@@ -1,11 +1,10 @@
-"""Plan curves: out of an earlier promotion's GMV, or out of a file. Pure.
+"""Plan curves: out of an earlier promotion's GMV, or out of another plan. Pure.
 
 A curve is cumulative shares of the target over the minutes of the window (`schemas.promotion.PlanPoint`).
 """
 
 from __future__ import annotations
 
-import csv
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping
 from itertools import pairwise
@@ -18,7 +17,7 @@ _STEP = 0.002
 
 
 class CurveError(ValueError):
-    """What was given makes no plan curve; the message says what was expected and what was found."""
+    """What was given makes no plan curve; the message says what was expected and what was found, and on which line of a file."""
 
 
 def from_earlier(sold: Mapping[int, float], earlier: Promotion, window: Window, phases: Iterable[Phase] = ()) -> tuple[PlanPoint, ...]:
@@ -45,40 +44,15 @@ def from_earlier(sold: Mapping[int, float], earlier: Promotion, window: Window, 
     return _thinned([PlanPoint(minute, share) for minute, share in sorted(points.items())])
 
 
-def from_csv(text: str, minutes: int) -> tuple[PlanPoint, ...]:
-    """A curve from lines `minute,share`, or `minute,gmv` with cumulative GMV of which the last line is the whole.
-
-    Minutes count from the window's begin, shares go from 0 to 1; the first line may be left out if it is `0,0`. Raises CurveError with the
-    line that is wrong.
-    """
-    rows = [row for row in csv.reader(text.lstrip("\ufeff").splitlines()) if row]
-    head = [name.strip().lower() for name in rows[0]] if rows else []
-    if head not in (["minute", "share"], ["minute", "gmv"]):
-        raise CurveError(f"expected a first line `minute,share` or `minute,gmv`, found {','.join(head) or 'an empty file'!r}")
-    points = [_point(row, number) for number, row in enumerate(rows[1:], 2)]
-    if not points:
-        raise CurveError("expected at least one line below the first, found none")
-    whole = points[-1][1] if head[1] == "gmv" else 1.0
-    if whole <= 0:
-        raise CurveError(f"expected the last line to hold the whole GMV, found {whole:g}")
-    if points[0][0] != 0:
-        points.insert(0, (0, 0.0))
-    for line, (one, other) in enumerate(pairwise(points), 2):
-        if other[0] <= one[0] or other[1] < one[1]:
-            raise CurveError(
-                f"point {line}: expected minutes and figures that grow, found {other[0]},{other[1]:g} after {one[0]},{one[1]:g}"
-            )
-    if points[-1][0] != minutes or points[-1][1] / whole != 1:
-        raise CurveError(f"expected the last line to be minute {minutes} with the whole (share 1), found {points[-1][0]},{points[-1][1]:g}")
-    return tuple(PlanPoint(minute, value / whole) for minute, value in points)
-
-
-def _point(row: list[str], line: int) -> tuple[int, float]:
-    try:
-        minute, value = row
-        return int(minute), float(value)
-    except ValueError:
-        raise CurveError(f"line {line}: expected a whole minute and a number, found {','.join(row)!r}") from None
+def laid_over(version: Promotion, window: Window, phases: Iterable[Phase] = ()) -> tuple[PlanPoint, ...]:
+    """The plan of a version over another window: stretched, phase by phase where both have the same ones. No points stay none."""
+    knots = _knots(version, window, tuple(phases))
+    minutes = (window.to_ms - window.from_ms) // MINUTE_MS
+    shares: dict[int, float] = {}
+    for point in version.plan:
+        at = _stretched(version.window.from_ms + point.minute * MINUTE_MS, knots)
+        shares[min(round((at - window.from_ms) / MINUTE_MS), minutes)] = point.share  # of points in one minute the last holds
+    return tuple(PlanPoint(minute, share) for minute, share in sorted(shares.items()))
 
 
 def _knots(earlier: Promotion, window: Window, phases: tuple[Phase, ...]) -> list[tuple[int, int]]:

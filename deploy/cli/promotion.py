@@ -31,7 +31,8 @@ from schemas.promotion import PlanPoint, Promotion
 from schemas.times import MINUTE_MS, from_rfc3339
 from warroom import wording
 from warroom.pacing import LEVEL, Projection
-from warroom.plan_curve import CurveError, from_csv
+from warroom.plan_curve import CurveError
+from warroom.plan_file import from_file
 from warroom.progress import CellProgress, Progress, Totals
 from warroom.promotions.board import Board
 from warroom.promotions.definition import TEMPLATE, Definition, first_version, read_definition
@@ -50,7 +51,8 @@ Edits = Annotated[
 At = Annotated[str | None, typer.Option("--at", help="As it stood then; default: as far as sales are stored.")]
 PlanLike = Annotated[str | None, typer.Option("--plan-like", metavar="ID", help="Take the plan curve of this earlier promotion's sales.")]
 PlanFile = Annotated[
-    Path | None, typer.Option("--plan", metavar="CSV", help="Take the plan curve of this file: minute,share or minute,gmv.")
+    Path | None,
+    typer.Option("--plan", metavar="FILE", help="Take the plan curve of this file: CSV minute,share or minute,gmv, or JSON points."),
 ]
 
 
@@ -234,7 +236,7 @@ def _curve(
             return Board(desk, sales, ladder_of(settings), wall_clock).curve_of(plan_like, like)
     assert plan is not None
     try:
-        return from_csv(plan.read_text(encoding="utf-8"), like.minutes)
+        return from_file(plan.read_text(encoding="utf-8"), like.minutes)
     except (OSError, UnicodeDecodeError, CurveError) as error:
         raise CommandFailed(f"{plan}: {error}") from None
 

@@ -20,6 +20,7 @@ Open = Callable[..., Page]
 CHROMIUM = "/usr/bin/chromium"
 WALL, WALL_4K, LAPTOP, PHONE = (1920, 1080), (3840, 2160), (1440, 900), (390, 844)
 PATIENCE_MS = 30_000
+expect.set_options(timeout=PATIENCE_MS / 2)
 
 LAYOUT = Path(__file__).with_name("layout.js").read_text()
 """What a script can see of a page's layout."""
@@ -82,10 +83,12 @@ def settled(page: Page) -> None:
 
 
 def assert_fits(page: Page, where: str, *, wall: bool = False) -> None:
-    """Nothing overlaps, sticks out, is cut off or untranslated; a wall has no scroll bar, and no text too small for four metres."""
+    """Nothing overlaps, sticks out, is cut off, untranslated or unexplained; a wall does not scroll, and no text is too small for four
+    metres."""
     settled(page)
     found: dict[str, Any] = page.evaluate(LAYOUT)
     assert (found["overlaps"], found["outside"], found["cut"], found["keys"]) == ([], [], [], []), where
+    assert found["bare"] == [], f"{where}: figures that do not say what they count, and over which window"
     assert found["wide"] <= 0, where
     if wall:
         assert (found["high"], found["small"]) == (0, []), where

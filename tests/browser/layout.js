@@ -12,6 +12,12 @@
     ".wall .strip",
   ];
 
+  // A figure is a text that is nothing but a number; what it counts is said on hover, over which window or at which instant.
+  const FIGURE = /^[▲▼●]?\s*[+-]?[¥$€£]?\s?\d[\d,.]*\s?(%|万|亿|K|M|B|x)?$/;
+  const WINDOW = /统计区间：|截至|时间：|Window: |As of |Time/;
+  const NO_FIGURES = "time, button, select, nav, dt, td.name, [aria-current]";
+  const isFigure = ({ element, text }) => FIGURE.test(text) && !element.closest(NO_FIGURES);
+
   const shown = (element) => {
     const style = getComputedStyle(element);
     return style.visibility !== "hidden" && style.display !== "none" && !element.closest(".unseen, .skip, [hidden], select");
@@ -74,6 +80,10 @@
     small: texts.filter(({ size }) => size < 1.125 * rem - 0.01).map(({ text }) => text),
     wide: root.scrollWidth - innerWidth,
     high: root.scrollHeight - innerHeight,
+    bare: texts
+      .filter(isFigure)
+      .filter(({ element }) => !WINDOW.test(element.closest("[data-tip]")?.dataset.tip ?? ""))
+      .map(({ text }) => text),
     keys: texts.filter(({ text }) => /^[a-z]+\.[a-z_]+$/.test(text)).map(({ text }) => text),
   };
 }

@@ -5,19 +5,18 @@ from __future__ import annotations
 import re
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import msgspec
-import orjson
 import pytest
 from playwright.sync_api import Page, expect
 
 from deploy.wiring import desk_of
 from schemas.alert import Alert, AlertState, Severity
-from schemas.promotion import Promotion
 from tests.browser.browser import LAPTOP, PHONE, WALL, WALL_4K, Open, Seen, assert_fits, serious_faults, settled
-from tests.browser.world import BRAND, EARLIER, EMPTY_BRAND, PASSWORD, PROMOTION, World, process_of
+from tests.browser.world import BRAND, EARLIER, EMPTY_BRAND, PASSWORD, PROMOTION, World, definition_of, newest, on_topic, process_of, until
 from tests.servers import wait_until
 from warroom import wording
 from warroom.targets import cells
@@ -194,24 +193,11 @@ def test_every_figure_says_what_it_counts_to_mouse_and_keyboard(open_page: Open)
     expect(page.get_by_role("tooltip")).to_be_hidden()
 
 
-def on_topic(world: World) -> list[Promotion]:
-    """Every version of the promotion that Kafka holds, in order."""
-    told = [msgspec.json.decode(message.value() or b"", type=Promotion) for message in world.deployment.read("promotions")]
-    return [one for one in told if one.promotion_id == PROMOTION]
-
-
 def begin_adjusting(page: Page, value: str) -> None:
     page.get_by_role("button", name="调整目标").click()
     page.locator(f"[data-edit='{CELL}/headcount']").fill(value)
     page.get_by_label("原因").fill("直播间加场")
-
-
-def until(world: World, at: int) -> Iterator[bytes]:
-    """The day's touchpoints up to an instant."""
-    for line in world.coming:
-        yield line
-        if orjson.loads(line)["occurred_at"] >= at:
-            return
+    assert_fits(page, "adjusting")
 
 
 def test_a_target_adjusted_in_the_browser_is_on_the_topic_at_once_and_the_plan_moves(open_page: Open, world: World) -> None:
@@ -269,9 +255,53 @@ def test_of_two_operators_the_second_sees_both_versions_and_loses_nothing(open_p
     seen.forgive("412")
 
 
-def newest(world: World, promotion_id: str) -> Promotion:
+def test_name_window_phases_and_plan_are_changed_on_the_screen_and_the_second_loses_nothing(
+    open_page: Open, world: World, seen: Seen, tmp_path: Path
+) -> None:
     with desk_of(world.deployment.settings) as desk:
-        return desk.versions(promotion_id)[-1]
+        made = desk.versions(PROMOTION)[0]
+        desk.create(definition_of(made, "w11", [("presale", "2025-11-10 20:00", "2025-11-12 00:00")]), by="li", because="first")
+    first, second = (open_page(f"/promotions?brand={BRAND}&promotion=w11", who=who) for who in ("olga", "omar"))
+    for page in (first, second):
+        settled(page)
+        page.get_by_role("button", name="改名称、时间、计划").click()
+        page.get_by_label("原因").fill("延长一天")
+    form = first.locator("[data-panel=restate]")
+    form.locator("[name=name]").fill("双11 延长")
+    form.locator("[name=to]").fill("2025-11-13T00:00")
+    expect(form.locator("[data-phase='0/to']")).to_have_value("2025-11-13T00:00")  # it ended with the window
+    first.get_by_role("button", name="保存").click()
+    expect(first.get_by_role("button", name="双11 延长")).to_be_visible()
+
+    second.locator("[data-phase='0/from']").fill("2025-11-10T21:00")
+    second.get_by_role("button", name="保存").click()
+    conflict = second.get_by_role("alertdialog")
+    for told in ("olga", "延长一天", "双11 延长", "2025-11-13 00:00", "预售期 11-10 21:00–11-12 00:00"):
+        expect(conflict).to_contain_text(told)
+    assert newest(world, "w11").version == 2
+    second.get_by_role("button", name="在对方版本上继续我的修改").click()
+    second.get_by_role("button", name="保存").click()
+    expect(second.locator("[data-panel=restate]")).to_have_count(0)
+    last = newest(world, "w11")
+    assert (last.version, last.changed_by, last.name, last.window.to) == (3, "omar", "双11 延长", "2025-11-12T16:00:00.000Z")
+    assert [(phase.from_, phase.to) for phase in last.phases] == [("2025-11-10T13:00:00.000Z", "2025-11-11T16:00:00.000Z")]
+
+    expect(first.locator("[data-panel=versions]")).to_contain_text("omar")
+    first.get_by_role("button", name="改名称、时间、计划").click()
+    first.get_by_label("计划曲线").select_option("file")
+    first.get_by_label("原因").fill("财务给的曲线")
+    for rows, wrong in (("0,0\n240,half\n3120,1", "line 3: expected a whole minute"), ("0,0\n240,0.4\n3120,1", "")):
+        file = tmp_path / f"plan{bool(wrong)}.csv"
+        file.write_text(f"minute,share\n{rows}\n")
+        first.locator("[name=plan_upload]").set_input_files(file)
+        expect(first.locator("[name=plan_file]")).to_have_value(file.read_text())
+        first.get_by_role("button", name="保存").click()
+        if wrong:
+            expect(form.get_by_role("alert")).to_contain_text(wrong)
+    expect(form).to_have_count(0)
+    assert [(point.minute, point.share) for point in newest(world, "w11").plan] == [(0, 0.0), (240, 0.4), (3120, 1.0)]
+    for status in ("412", "400"):
+        seen.forgive(status)
 
 
 def test_a_promotion_is_made_in_the_browser_with_the_curve_of_an_earlier_one(open_page: Open, world: World) -> None:

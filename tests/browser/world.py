@@ -24,7 +24,7 @@ from deploy.wiring import desk_of
 from schemas.alert import Alert, AlertState, Flow, Severity
 from schemas.ladder import Ladder
 from schemas.ladder_file import load_ladder
-from schemas.promotion import LayerTarget, PhaseName, Target
+from schemas.promotion import LayerTarget, PhaseName, Promotion, Target
 from schemas.times import MINUTE_MS, from_rfc3339, to_rfc3339
 from sinks.config import ClickHouse
 from sources.simulator.config import SimulatorConfig
@@ -36,7 +36,7 @@ from tests.workers import ROOT, Deployment, Worker
 from warroom.auth.accounts import AccountsFile, User, hash_password, new_accounts
 from warroom.auth.roles import Role
 from warroom.promotions.board import Board
-from warroom.promotions.definition import Definition, WrittenPhase, WrittenWindow, first_version
+from warroom.promotions.definition import Definition, WrittenPhase, WrittenWindow, convert_definition, first_version
 from warroom.sales import Sales
 
 BRAND, EMPTY_BRAND = "acme", "新芽"
@@ -227,3 +227,30 @@ def _target(sales: Sales, due: float) -> Target:
             rate = round(wanted / users, 6)
             rows.append(LayerTarget(layer=layer, headcount=users, conversion_rate=rate, order_value=gmv[layer] // placed))
     return Target(owner="li", layers=tuple(rows))
+
+
+def on_topic(world: World) -> list[Promotion]:
+    """Every version of the promotion that Kafka holds, in order."""
+    told = [msgspec.json.decode(message.value() or b"", type=Promotion) for message in world.deployment.read("promotions")]
+    return [one for one in told if one.promotion_id == PROMOTION]
+
+
+def until(world: World, at: int) -> Iterator[bytes]:
+    """The day's touchpoints up to an instant."""
+    for line in world.coming:
+        yield line
+        if orjson.loads(line)["occurred_at"] >= at:
+            return
+
+
+def newest(world: World, promotion_id: str) -> Promotion:
+    with desk_of(world.deployment.settings) as desk:
+        return desk.versions(promotion_id)[-1]
+
+
+def definition_of(like: Promotion, promotion_id: str, phases: list[tuple[str, str, str]]) -> Definition:
+    """A promotion of the same window and targets."""
+    window = {"from": like.window.from_, "to": like.window.to}
+    told = {"promotion_id": promotion_id, "brand": like.brand, "name": like.name, "window": window}
+    target = msgspec.to_builtins(like.target)
+    return convert_definition(told | {"target": target, "phases": [{"phase": name, "from": a, "to": b} for name, a, b in phases]})

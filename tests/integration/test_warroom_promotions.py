@@ -82,6 +82,29 @@ async def test_a_promotion_is_made_once_and_changed_on_its_newest_version(client
     assert (await vera.ask("POST", API, new)).status == 403
 
 
+async def test_a_plan_comes_from_a_file_or_is_kept_under_another_window(clients: dict[str, Client]) -> None:
+    olga = clients["olga"]
+    told = definition("p11") | {"window": {"from": "2099-11-10 20:00", "to": "2099-11-12 00:00"}, "phases": [], "plan": []}
+    file = "minute,gmv\n240,150000\n1680,1000000\n"
+    made = await olga.ask("POST", API, {"definition": told, "because": "agreed", "plan_file": file})
+    assert (made.status, made.json()["plan"]) == (201, [[0, 0.0], [240, 0.15], [1680, 1.0]])
+    # two hours earlier: in force from where it begins, and by as much of it the same is due
+    earlier = told | {"window": {"from": "2099-11-10 18:00", "to": "2099-11-11 22:00"}}
+    moved = await olga.ask("PUT", f"{API}/p11", {"definition": earlier, "because": "sooner", "plan_kept": True}, {"if-match": '"1"'})
+    assert (moved.status, moved.json()["plan"]) == (200, made.json()["plan"])
+    assert moved.json()["effective_from"] == moved.json()["window"]["from"] == "2099-11-10T10:00:00.000Z"
+    longer = earlier | {"window": {"from": "2099-11-10 18:00", "to": "2099-11-13 02:00"}}
+    stretched = await olga.ask("PUT", f"{API}/p11", {"definition": longer, "because": "longer", "plan_kept": True}, {"if-match": '"2"'})
+    assert stretched.json()["plan"] == [[0, 0.0], [480, 0.15], [3360, 1.0]]
+    for plan, status, said in (
+        ({"plan_file": "minute,share\n0,0\n9,x\n"}, 400, "plan: line 3: expected a whole minute and a number, found '9,x'"),
+        ({"plan_file": file, "plan_kept": True}, 400, "expected one of the definition's plan"),
+        ({"plan_like": "none"}, 404, "expected a promotion that is there"),
+    ):
+        refused = await olga.ask("PUT", f"{API}/p11", {"definition": longer, "because": "no", **plan}, {"if-match": '"3"'})
+        assert (refused.status, said in refused.detail) == (status, True), refused.body
+
+
 @pytest.mark.parametrize(
     ("method", "path", "body", "status", "said"),
     [

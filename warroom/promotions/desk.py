@@ -119,15 +119,16 @@ class Desk:
     ) -> Saved:
         """The next version, as `make` makes it of the newest, in force from the minute `effective_from`.
 
-        That is in epoch milliseconds; by default the next minute, but not before the newest version is in force. Raises PromotionUnknown,
-        PromotionInvalid; PromotionConflict if somebody else was first, or if the newest is not `if_version`.
+        That is in epoch milliseconds; by default the next minute, but not before the newest version is in force, or, where that is still to
+        come, the window that is now wanted begins. Raises PromotionUnknown, PromotionInvalid; PromotionConflict if somebody else was first,
+        or if the newest is not `if_version`.
         """
         newest = self.versions(promotion_id)[-1]
         if if_version is not None and newest.version != if_version:
             raise PromotionConflict(if_version, newest)
         now = self._clock()
-        from_minute = self._minute(effective_from, newest, self.event_now())
         made = make(newest)
+        from_minute = self._minute(effective_from, newest, made, self.event_now())
         told = {"version": newest.version + 1, "changed_by": by, "changed_at": to_rfc3339(now), "reason": because}
         made = checked(msgspec.structs.replace(made, effective_from=to_rfc3339(from_minute), **told), self._ladder)
         crash_point(CrashPoint.PROMOTION_BEFORE_SAVE)
@@ -190,15 +191,17 @@ class Desk:
             self.recover()
             return ask()
 
-    def _minute(self, asked: int | None, newest: Promotion, now: int) -> int:
+    def _minute(self, asked: int | None, newest: Promotion, made: Promotion, now: int) -> int:
         earliest = newest.effective_ms
+        if now < earliest:  # a window moved to an earlier time counts from there, or its first hours would have no plan
+            earliest = min(earliest, made.window.from_ms)
         if asked is None:
             return max(earliest, now + -now % MINUTE_MS)
         if asked % MINUTE_MS:
             raise PromotionInvalid(f"expected a whole minute to take effect from, found {to_rfc3339(asked)}")
         if asked < earliest:
             raise PromotionInvalid(
-                f"expected {newest.effective_from} or later, from when version {newest.version} counts, on which this change builds; "
+                f"expected {to_rfc3339(earliest)} or later, from when version {newest.version} counts, on which this change builds; "
                 f"found {to_rfc3339(asked)}"
             )
         return asked

@@ -13,15 +13,16 @@ import msgspec
 from msgspec import Struct
 
 from schemas.ladder import Ladder
-from schemas.promotion import PlanPoint
+from schemas.promotion import PlanPoint, Promotion
 from sinks.config import ClickHouse
 from streams import metrics
 from warroom.drill import Drill
 from warroom.notes import Notes
+from warroom.plan_curve import CurveError
 from warroom.promotions.board import Board
 from warroom.promotions.definition import Definition, first_version
 from warroom.promotions.desk import Desk
-from warroom.promotions.errors import PromotionError
+from warroom.promotions.errors import PromotionError, PromotionInvalid
 from warroom.report.facts import Library
 from warroom.sales import Openings, Sales
 from warroom.web.desk import problem_of
@@ -75,12 +76,15 @@ class WebBoard:
 
         return await self._shared.get(key, lambda: self.ask(compute))
 
-    async def curve(self, earlier_id: str, definition: Definition) -> tuple[PlanPoint, ...]:
-        """The plan curve of an earlier promotion, over the window and phases of a new one. Raises Problem, StoreAway, StoreError."""
+    async def curve(self, definition: Definition, make: Callable[[Board, Promotion], tuple[PlanPoint, ...]]) -> tuple[PlanPoint, ...]:
+        """A plan curve as `make` makes it for the window and phases of a definition. Raises Problem, StoreAway, StoreError."""
 
         def compute() -> tuple[PlanPoint, ...]:
             like = first_version(definition, self._ladder, by="nobody", because="its window", now=self._now())
-            return self._library().board.curve_of(earlier_id, like)
+            try:
+                return make(self._library().board, like)
+            except CurveError as error:
+                raise PromotionInvalid(f"plan: {error}") from None
 
         return await self.ask(compute)
 

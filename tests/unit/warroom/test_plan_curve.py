@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from schemas.promotion import Phase, PhaseName, PlanPoint, Promotion, Window
 from schemas.times import MINUTE_MS, to_rfc3339
 from tests.unit.warroom.promotions_by_hand import BEGIN, DAY, at, promotion
-from warroom.plan_curve import CurveError, from_csv, from_earlier
+from warroom.plan_curve import CurveError, from_earlier, laid_over
 
 
 def window(begin: int, minutes: int) -> Window:
@@ -64,26 +64,23 @@ def test_phases_are_laid_upon_phases() -> None:
     assert stretched.share_at(at(200)) == pytest.approx(200 / 5400, abs=0.005)
 
 
-def test_a_file_of_shares_or_of_gmv() -> None:
-    expected = (PlanPoint(0, 0.0), PlanPoint(60, 0.25), PlanPoint(DAY, 1.0))
-    assert from_csv("minute,share\n0,0\n60,0.25\n1440,1\n", DAY) == expected
-    assert from_csv("\ufeffminute, gmv\r\n60,500\r\n1440,2000\r\n", DAY) == expected
+@given(st.lists(st.tuples(st.integers(1, DAY - 1), st.floats(0, 1)), max_size=6), st.sampled_from([10, 60, DAY, 3 * DAY]))
+def test_a_plan_laid_over_another_window_is_a_plan_of_the_same_shape(inner: list[tuple[int, float]], length: int) -> None:
+    minutes = sorted({minute for minute, _ in inner})
+    shares = sorted(share for _, share in inner)[: len(minutes)]
+    plan = (PlanPoint(0, 0.0), *map(PlanPoint, minutes, shares), PlanPoint(DAY, 1.0))
+    over = window(BEGIN, length)
+    laid = planned(laid_over(promotion(plan=plan), over), over)
+    again = msgspec.json.decode(msgspec.json.encode(laid), type=Promotion)
+    assert again.plan == (plan if length == DAY else laid.plan)
+    if length == 3 * DAY:
+        assert again.share_at(at(3 * DAY // 2)) == pytest.approx(promotion(plan=plan).share_at(at(DAY // 2)))
 
 
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("", "an empty file"),
-        ("time,share\n0,0\n", "a first line `minute,share` or `minute,gmv`"),
-        ("minute,share\n", "at least one line"),
-        ("minute,share\n0,0\n60,half\n", "line 3: expected a whole minute and a number"),
-        ("minute,share\n0,0\n60,0.5,1\n", "line 3"),
-        ("minute,share\n0,0\n60,0.5\n50,0.6\n1440,1\n", "minutes and figures that grow, found 50,0.6 after 60,0.5"),
-        ("minute,share\n0,0\n60,0.5\n", "the last line to be minute 1440"),
-        ("minute,share\n0,0\n1440,0.9\n", "the last line to be minute 1440"),
-        ("minute,gmv\n0,0\n1440,0\n", "the whole GMV"),
-    ],
-)
-def test_a_file_that_is_no_curve_says_why(text: str, message: str) -> None:
-    with pytest.raises(CurveError, match=message):
-        from_csv(text, DAY)
+def test_a_straight_plan_stays_one_and_peak_stays_on_peak() -> None:
+    assert laid_over(promotion(), window(BEGIN, 60)) == ()
+    before = (phase(PhaseName.TEASER, at(0), at(1000)), phase(PhaseName.PEAK, at(1000), at(DAY)))
+    after = (phase(PhaseName.TEASER, at(0), at(200)), phase(PhaseName.PEAK, at(200), at(DAY)))
+    plan = (PlanPoint(0, 0.0), PlanPoint(1000, 0.3), PlanPoint(DAY, 1.0))
+    laid = laid_over(promotion(plan=plan, phases=before), window(BEGIN, DAY), after)
+    assert laid == (PlanPoint(0, 0.0), PlanPoint(200, 0.3), PlanPoint(DAY, 1.0))

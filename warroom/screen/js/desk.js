@@ -3,7 +3,7 @@
 import { computed, watch } from "../vue.js";
 import { segment, url } from "./api.js";
 import { usePoll } from "./poll.js";
-import { promotion, state } from "./store.js";
+import { loadPromotions, promotion, state } from "./store.js";
 import { live } from "./live.js";
 
 let shared = null;
@@ -25,6 +25,10 @@ export function startDesk() {
   };
   shared.refresh = () => [shared.progress, shared.pacing, shared.versions, shared.timeline].forEach((one) => one.refresh());
   // Whoever changes a target: all screens hear of it by the one thing that each asks for often.
+  watch(
+    () => shared.progress.data?.newest_version,
+    (now, before) => before && now && loadPromotions(), // a name or window may be another
+  );
   watch(
     () => [shared.progress.data?.newest_version, shared.progress.data?.version].join(),
     () => {

@@ -76,16 +76,3 @@ export function treeOf(rows, owner) {
   const parts = [...groups.values()];
   return parts.length === 1 && !parts[0].channel && !parts[0].store_id ? { ...parts[0], owner } : { owner, parts };
 }
-
-/** A plan curve out of lines `minute,share`: [{minute, share}]; throws with the line that cannot be read. */
-export function curveOf(text) {
-  return text
-    .split(/\r?\n/)
-    .map((line) => line.trim())
-    .filter((line, i) => line && !(i === 0 && /[a-z]/i.test(line)))
-    .map((line, i) => {
-      const [minute, share] = line.split(",").map(Number);
-      if (!Number.isInteger(minute) || !Number.isFinite(share)) throw new Error(String(i + 1));
-      return { minute, share };
-    });
-}

@@ -1,8 +1,17 @@
 // Windows of time as the API takes them: whole minutes.
 
+import { dayTime } from "./format.js";
+import { t } from "./i18n.js";
 import { live } from "./live.js";
+import { zone } from "./store.js";
 
 const MINUTE = 60_000;
+
+/** What a figure's hover says of its window: from, to (times or epoch milliseconds). */
+export function saidSpan(from, to) {
+  const at = (time) => dayTime(typeof time === "string" ? Date.parse(time) : time, zone.value);
+  return t("window.span", { from: at(from), to: at(to) });
+}
 
 /** A promotion's window so far, as parameters of the API; null while it has not begun or nothing is known. */
 export function windowSoFar(promotion) {

@@ -14,6 +14,8 @@ from schemas.fields import Minute
 from schemas.promotion import PlanPoint, Promotion
 from schemas.times import from_rfc3339
 from schemas.touchpoint import Id
+from warroom.plan_curve import laid_over
+from warroom.plan_file import from_file
 from warroom.promotions.definition import Definition
 from warroom.promotions.desk import Saved
 from warroom.web.body import read_body
@@ -33,23 +35,36 @@ IfMatch = Annotated[
     ),
 ]
 Edit = Annotated[str, Meta(min_length=1, max_length=500)]
+PlanFile = Annotated[str, Meta(min_length=1, max_length=400_000)]
 Because = Annotated[str, Meta(min_length=1, max_length=1_000, pattern=r"\S")]
 
 
 class NewPromotion(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A promotion to be made, and why. `plan_like`: by the curve of an earlier promotion's GMV, instead of the definition's plan."""
+    """A promotion to be made, and why.
+
+    Instead of the definition's plan: `plan_like`, the curve of an earlier promotion's GMV, or `plan_file`, a file's text (CSV of lines
+    `minute,share` or `minute,gmv`, or JSON of points).
+    """
 
     definition: Definition
     because: Because
     plan_like: Id | None = None
+    plan_file: PlanFile | None = None
 
 
 class Replacement(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What the promotion is to be from a minute on (null: the next), and why."""
+    """What the promotion is to be from a minute on (null: the next), and why.
+
+    `plan_like` and `plan_file` as for a new one; `plan_kept`: the plan of the version that this change builds on, stretched to the window
+    and, where they are the same ones, to the phases.
+    """
 
     definition: Definition
     because: Because
     effective_from: Minute | None = None
+    plan_like: Id | None = None
+    plan_file: PlanFile | None = None
+    plan_kept: bool = False
 
 
 class Adjustment(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -95,10 +110,7 @@ async def create(call: CallOf) -> Response:
     definition = asked.definition
     if not call.principal.sees(definition.brand):
         raise Problem(403, "expected a brand that you may see")
-    plan: tuple[PlanPoint, ...] = ()
-    if asked.plan_like is not None:
-        await _versions(call, asked.plan_like)
-        plan = await call.room.board.curve(asked.plan_like, definition)
+    plan = await _plan(call, asked)
     saved = await call.room.desk.ask(lambda desk: desk.create(definition, by=call.principal.name, because=asked.because, plan=plan))
     return _saved(call, "create promotion", saved, 201)
 
@@ -107,13 +119,15 @@ async def replace(call: CallOf, promotion_id: PromotionId, if_match: IfMatch = N
     """Say a promotion anew. 412 if somebody else changed it meanwhile."""
     asked = await read_body(call.request, Replacement, _MOST_BODY)
     built_on = _version(if_match)
-    await _versions(call, promotion_id)
+    versions = await _versions(call, promotion_id)
+    plan = await _plan(call, asked, next((one for one in versions if one.version == built_on), None))
     saved = await call.room.desk.ask(
         lambda desk: desk.replace(
             promotion_id,
             asked.definition,
             by=call.principal.name,
             because=asked.because,
+            plan=plan,
             effective_from=minute_of(asked.effective_from),
             if_version=built_on,
         )
@@ -145,6 +159,25 @@ async def _versions(call: Call, promotion_id: Id) -> list[Promotion]:
     if not call.principal.sees(found[-1].brand):
         raise Problem(404, "expected a promotion that is there and that you may see; /api/v1/promotions lists them")
     return found
+
+
+async def _plan(call: Call, asked: NewPromotion | Replacement, base: Promotion | None = None) -> tuple[PlanPoint, ...]:
+    """The plan asked for beside the definition's, none for that. `base` is what is changed. Raises Problem 400, 404."""
+    like, file = asked.plan_like, asked.plan_file
+    kept = base if isinstance(asked, Replacement) and asked.plan_kept else None
+    if sum(way is not None for way in (like, file, kept)) + bool(asked.definition.plan) > 1:
+        raise Problem(400, "expected one of the definition's plan, plan_like, plan_file and plan_kept, found more")
+    if like is not None:
+        earlier = like
+        await _versions(call, earlier)
+        return await call.room.board.curve(asked.definition, lambda board, made: board.curve_of(earlier, made))
+    if file is not None:
+        text = file
+        return await call.room.board.curve(asked.definition, lambda _, made: from_file(text, made.minutes))
+    if kept is not None:
+        version = kept
+        return await call.room.board.curve(asked.definition, lambda _, made: laid_over(version, made.window, made.phases))
+    return ()
 
 
 def _version(if_match: str | None) -> int:

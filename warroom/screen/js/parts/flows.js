@@ -5,9 +5,9 @@ import { segment, url } from "../api.js";
 import { t } from "../i18n.js";
 import { Chart } from "../charts/chart.js";
 import { sankeyOption } from "../charts/sankey.js";
-import { dayTime } from "../format.js";
 import { live } from "../live.js";
-import { layerName, layerPlace, state, zone } from "../store.js";
+import { layerName, layerPlace, promotion, state } from "../store.js";
+import { saidSpan, windowShown } from "../windows.js";
 import { against, count, empty, figure, rate, table } from "./basics.js";
 
 /** The window of so many minutes out of the snapshot, `whole` (what the flows endpoint said) for the promotion. */
@@ -29,7 +29,14 @@ export function wholeFlows(window, channel = "") {
 
 export function windowText(found) {
   if (!found?.minutes) return t("window.whole");
-  return t("window.minutes", { minutes: found.minutes, from: dayTime(found.begins, zone.value), to: dayTime(found.ends, zone.value) });
+  return t("window.minutes", { minutes: found.minutes });
+}
+
+/** The same for a figure's hover: from when to when. */
+function windowTip(found) {
+  if (found?.minutes) return saidSpan(found.begins, found.ends);
+  const window = windowShown(promotion.value);
+  return window ? saidSpan(window.from, window.to) : "";
 }
 
 const moved = (found) => found?.flows.filter((flow) => flow.users > 0) ?? [];
@@ -70,15 +77,20 @@ export function matrix(found) {
 }
 
 function cell(flow, most, from, to, found) {
-  if (!flow?.users) return h("span", { class: "matrix-none" }, "0");
-  const heat = Math.ceil((flow.users / most) * 4);
-  const tip = [t("tip.flow", { from, to, users: count(flow.users), transitions: count(flow.transitions) }), windowText(found)];
+  const [users, transitions] = [flow?.users ?? 0, flow?.transitions ?? 0];
+  const tip = [t("tip.flow", { from, to, users: count(users), transitions: count(transitions) }), windowTip(found)];
+  if (!users) return figure("0", tip.join(" "), { kind: "matrix-none" });
+  const heat = Math.ceil((users / most) * 4);
   if (flow.rate !== null) tip.push(t("tip.flow_rate", { rate: rate(flow.rate), usual: rate(flow.usual_rate) }));
   return figure(count(flow.users), tip.join(" "), {
     kind: `matrix-cell ${flow.direction} heat-${heat}`,
     "data-value": flow.users,
     "data-flow": `${from}>${to}`,
   });
+}
+
+function usualTip(flow, window) {
+  return `${t("tip.usual", { usual: flow.usual === null ? "–" : count(flow.usual), now: count(flow.transitions) })} ${window}`;
 }
 
 /** The largest flows forward in one line: their rates, and how far from the usual. */
@@ -92,11 +104,11 @@ export function conversionChips(found, most) {
       .map((flow) =>
         h("li", { key: `${flow.from_layer}${flow.to_layer}` }, [
           h("span", { class: "chip-name" }, `${flow.from_layer} → ${flow.to_layer}`),
-          figure(rate(flow.rate), `${t("tip.flow_rate", { rate: rate(flow.rate), usual: rate(flow.usual_rate) })} ${windowText(found)}`),
+          figure(rate(flow.rate), `${t("tip.flow_rate", { rate: rate(flow.rate), usual: rate(flow.usual_rate) })} ${windowTip(found)}`),
           against(
             flow.transitions,
             flow.usual,
-            t("tip.usual", { usual: flow.usual === null ? "–" : count(flow.usual), now: count(flow.transitions) }),
+            usualTip(flow, windowTip(found)),
           ),
         ]),
       ),
@@ -108,7 +120,7 @@ export function conversions(found, most = 6, direction = "forward") {
   const flows = (found?.flows ?? []).filter((flow) => flow.direction === direction && (flow.users > 0 || flow.usual > 0));
   if (!flows.length) return empty(t("empty.flows"), t("empty.flows_hint"));
   flows.sort((a, b) => b.users - a.users);
-  const window = windowText(found);
+  const window = windowTip(found);
   return table(
     t("panel.conversions"),
     [
@@ -126,7 +138,7 @@ export function conversions(found, most = 6, direction = "forward") {
           against(
             flow.transitions,
             flow.usual,
-            t("tip.usual", { usual: flow.usual === null ? "–" : count(flow.usual), now: count(flow.transitions) }),
+            usualTip(flow, window),
           ),
       },
     ],

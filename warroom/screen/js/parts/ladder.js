@@ -36,7 +36,7 @@ function row(rung, most, at) {
     h("span", { class: "rung-name" }, [h("b", {}, rung.layer), h("span", {}, layerName(rung.layer))]),
     h("span", { class: ["rung-bar", `layer-${Number.isNaN(place) ? 0 : place % 8}`] }, [meter(rung.users, most)]),
     figure(count(rung.users), t("tip.headcount", { layer: rung.layer, at }), { kind: "rung-users", "data-value": rung.users }),
-    figure(rate(rung.share), t("tip.share", { crowd: rate(rung.crowd_share) }), { kind: "rung-share" }),
+    figure(rate(rung.share), t("tip.share", { crowd: rate(rung.crowd_share), at }), { kind: "rung-share" }),
     change(
       rung.change,
       growth === null ? signed(rung.change) : rate(Math.abs(growth)),

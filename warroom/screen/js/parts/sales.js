@@ -18,7 +18,7 @@ export function crowd() {
     h("div", { class: ["crowd", kind] }, [
       h("span", { class: "crowd-name" }, title),
       figure(money(gmv), `${tip} ${today()}`, { kind: "crowd-gmv", "data-value": gmv }),
-      figure(rate(share), t("tip.gmv_share"), { kind: "crowd-share" }),
+      figure(rate(share), `${t("tip.gmv_share")} ${today()}`, { kind: "crowd-share" }),
     ]);
   return h("div", { class: "crowds" }, [
     h("div", { class: "crowd-bar" }, [meter(found.gmv_new, found.gmv || 1, null, "two")]),

@@ -6,6 +6,7 @@ import { desk } from "../desk.js";
 import { live } from "../live.js";
 import { dayTime, NONE } from "../format.js";
 import { promotion, state, zone } from "../store.js";
+import { saidSpan } from "../windows.js";
 import { change, count, figure, meter, money, rate, wholeRate } from "./basics.js";
 
 const FIGURES = [
@@ -46,26 +47,28 @@ function dayTile(name, show) {
 
 function targetTile(name, show, progress) {
   const totals = progress[name];
-  const window = t("window.promotion", {
-    from: dayTime(Date.parse(promotion.value?.window.from), zone.value),
-    to: dayTime(Date.parse(progress.at), zone.value),
-  });
+  const { from, to } = promotion.value?.window ?? {};
+  const [window, whole] = [saidSpan(from, progress.at), saidSpan(from, to)];
   const pace = totals.pace;
   return h("section", { class: "tile", key: name, "data-figure": name }, [
     h("header", {}, [
       h("h2", {}, t(`figure.${name}`)),
       pace === null
         ? null
-        : change(Math.abs(pace - 1) < 0.005 ? 0 : pace - 1, wholeRate(pace), t("tip.pace", { due: show(totals.current_so_far) })),
+        : change(
+            Math.abs(pace - 1) < 0.005 ? 0 : pace - 1,
+            wholeRate(pace),
+            `${t("tip.pace", { due: show(totals.current_so_far) })} ${window}`,
+          ),
     ]),
     h("div", { class: "tile-row" }, [
       figure(show(totals.actual), `${t(`tip.${name}`)} ${window}`, { kind: "tile-value", tag: "div", "data-value": totals.actual }),
       name === "order_value"
-        ? target(show(totals.current), t("tip.target_value"))
-        : target(show(totals.current), dueTip(totals, show), totals.current),
+        ? target(show(totals.current), `${t("tip.target_value")} ${whole}`)
+        : target(show(totals.current), `${dueTip(totals, show)} ${whole}`, totals.current),
     ]),
     h("div", { class: "tile-meter" }, [meter(totals.actual ?? 0, totals.current, name === "order_value" ? null : totals.current_so_far)]),
-    h("p", { class: "tile-note" }, ends(totals.projected, show)),
+    h("p", { class: "tile-note" }, ends(totals.projected, show, whole)),
   ]);
 }
 
@@ -78,12 +81,12 @@ function dueTip(totals, show) {
   return t("tip.target", { original: show(totals.original), due: show(totals.current_so_far), share });
 }
 
-function ends(ahead, show) {
+function ends(ahead, show, window) {
+  if (!ahead) return null;
+  const [low, high] = [show(ahead.low), show(ahead.high)];
+  const tip = `${t("tip.projected", { low, high })} ${window}`;
   return [
-    ahead &&
-      figure(t("tile.projected", { end: show(ahead.end) }), t("tip.projected", { low: show(ahead.low), high: show(ahead.high) }), {
-        kind: "tile-projected",
-      }),
-    ahead && h("span", { class: "tile-range" }, `${show(ahead.low)} – ${show(ahead.high)}`),
+    figure(t("tile.projected", { end: show(ahead.end) }), tip, { kind: "tile-projected" }),
+    figure(`${low} – ${high}`, tip, { kind: "tile-range" }),
   ];
 }

@@ -4,13 +4,15 @@
 import { computed, defineComponent, h, reactive, ref, shallowRef } from "../../vue.js";
 import { get, request, segment } from "../api.js";
 import { desk } from "../desk.js";
-import { dayTime, fullTime, withOffset } from "../format.js";
+import { fullTime, withOffset } from "../format.js";
 import { t } from "../i18n.js";
 import { live } from "../live.js";
 import { layerName, loadPromotions, promotion, zone } from "../store.js";
 import { cellsOf, changesOf, editsOf, FIELDS, gmvOfCell, parsed, typed } from "../targets.js";
-import { count, money, panel, rate, table } from "../parts/basics.js";
+import { count, figure, money, panel, rate, table } from "../parts/basics.js";
 import { button, cellInput, complaints, field, unitOf } from "../parts/forms.js";
+import { conflictNotice, conflictTable } from "../parts/conflict.js";
+import { saidSpan } from "../windows.js";
 import { scopeName } from "./promotions.js";
 
 const MINUTE = 60_000;
@@ -138,11 +140,16 @@ function editor(cells, drafts) {
       { title: t("target.scope"), kind: "name", cell: (cell) => [scopeName(cell), h("span", { class: "owner" }, cell.owner)] },
       { title: t("target.layer"), kind: "name", cell: (cell) => `${cell.layer} ${layerName(cell.layer)}` },
       ...FIELDS.map(input),
-      { title: t("column.gmv"), kind: "number", cell: (cell) => money(gmvOfCell(drafted(cell, drafts))) },
+      { title: t("column.gmv"), kind: "number", cell: (cell) => figure(money(gmvOfCell(drafted(cell, drafts))), targetTip()) },
     ],
     cells,
     { key: (cell) => cell.path },
   );
+}
+
+function targetTip() {
+  const { from, to } = promotion.value.window;
+  return `${t("tip.version_target")} ${saidSpan(from, to)}`;
 }
 
 function drafted(cell, drafts) {
@@ -159,49 +166,37 @@ function conflict(base, theirs, drafts, keep, drop) {
       FIELDS.map((name) => ({ cell, name, own: mine.get(`${cell.path} ${name}`)?.value, their: now.get(cell.path)?.[name] })),
     )
     .filter((row) => row.own !== undefined || row.their !== row.cell[row.name]);
+  const shown = (row, value, unchanged) => (unchanged ? null : SHOW[row.name](value));
   return h("div", { class: "conflict", role: "alertdialog", "aria-label": t("conflict.title") }, [
-    h(
-      "p",
-      { class: "notice" },
-      t("conflict.said", {
-        by: theirs.changed_by,
-        at: dayTime(Date.parse(theirs.changed_at), zone.value),
-        version: theirs.version,
-        reason: theirs.reason,
-      }),
-    ),
-    table(
-      t("conflict.title"),
-      [
-        { title: t("target.scope"), kind: "name", cell: (row) => `${scopeName(row.cell)} ${row.cell.layer} ${t(`target.${row.name}`)}` },
-        { title: t("conflict.before"), kind: "number", cell: (row) => SHOW[row.name](row.cell[row.name]) },
-        {
-          title: t("conflict.mine"),
-          kind: "number",
-          cell: (row) => (row.own === undefined ? "–" : h("strong", {}, SHOW[row.name](row.own))),
-        },
-        {
-          title: t("conflict.theirs"),
-          kind: "number",
-          cell: (row) => (row.their === row.cell[row.name] ? "–" : h("strong", {}, SHOW[row.name](row.their))),
-        },
-      ],
-      rows,
+    conflictNotice(theirs),
+    conflictTable(
+      rows.map((row) => ({
+        what: `${scopeName(row.cell)} ${row.cell.layer} ${t(`target.${row.name}`)}`,
+        before: SHOW[row.name](row.cell[row.name]),
+        mine: shown(row, row.own, row.own === undefined),
+        theirs: shown(row, row.their, row.their === row.cell[row.name]),
+      })),
     ),
     h("div", { class: "form-row" }, [button(t("conflict.keep"), keep, { kind: "primary" }), button(t("conflict.drop"), drop)]),
   ]);
 }
 
 function outcome(tried) {
-  const ahead = (one) => (one ? `${money(one.end)} (${money(one.low)} – ${money(one.high)})` : t("what_if.unknown"));
+  const target = (minor, tag) => figure(money(minor), targetTip(), { tag });
+  const ahead = (one, tag) => {
+    if (!one) return t("what_if.unknown");
+    const [low, high] = [money(one.low), money(one.high)];
+    const { from, to } = promotion.value.window;
+    return figure(`${money(one.end)} (${low} – ${high})`, `${t("tip.projected", { low, high })} ${saidSpan(from, to)}`, { tag });
+  };
   return h("dl", { class: "what-if", "data-what-if": "" }, [
     h("dt", {}, t("what_if.target")),
-    h("dd", {}, [money(tried.target_before), " → ", h("strong", {}, money(tried.target_after))]),
+    h("dd", {}, [target(tried.target_before), " → ", target(tried.target_after, "strong")]),
     h("dt", {}, t("what_if.projected")),
-    h("dd", {}, [ahead(tried.projected_before), " → ", h("strong", {}, ahead(tried.projected_after))]),
+    h("dd", {}, [ahead(tried.projected_before), " → ", ahead(tried.projected_after, "strong")]),
     ...tried.changed.flatMap((one) => [
       h("dt", { key: one.path }, one.path),
-      h("dd", {}, `${money(one.gmv_before)} → ${money(one.gmv_after)}`),
+      h("dd", {}, [target(one.gmv_before), " → ", target(one.gmv_after)]),
     ]),
   ]);
 }

@@ -11,7 +11,7 @@ import { channelName, href, parameter, promotion, state, zone } from "../store.j
 import { count, empty, figure, money, panel, ratio, table, trouble } from "../parts/basics.js";
 import { flowsOf, sankey } from "../parts/flows.js";
 import { DIMENSIONS, ranking, spend } from "../parts/sales.js";
-import { windowShown } from "../windows.js";
+import { saidSpan, windowShown } from "../windows.js";
 
 const LABELS = { channel: "channel", campaign: "campaign_id", store: "store_id", guide: "guide_id" };
 const MINUTE = 60_000;
@@ -53,9 +53,7 @@ const Drill = defineComponent({
 
 function drilled({ by, of }, { window, steps, flows, splits, whole, orders }) {
   const name = by === "channel" ? channelName(of) : of;
-  const said = window
-    ? t("window.promotion", { from: dayTime(Date.parse(window.from), zone.value), to: dayTime(Date.parse(window.to), zone.value) })
-    : "";
+  const said = window ? saidSpan(window.from, window.to) : "";
   const problem = [steps, flows, whole].map((one) => one.problem).find(Boolean);
   return h("div", { class: "stack" }, [
     h("div", { class: "controls" }, [
@@ -134,7 +132,12 @@ function orderTable(found) {
       { title: t("user.id"), kind: "name", cell: (one) => one.user_id },
       { title: t("user.layer"), kind: "name", cell: (one) => one.layer_before },
       { title: t("order.type"), kind: "name", cell: (one) => t(`order.${one.type}`) },
-      { title: t("user.paid"), kind: "number", cell: (one) => money(one.type === "refund" ? -one.refunded : one.amount) },
+      {
+        title: t("user.paid"),
+        kind: "number",
+        cell: (one) =>
+          figure(money(one.type === "refund" ? -one.refunded : one.amount), t("tip.order_paid", { at: dayTime(one.at, zone.value) })),
+      },
     ],
     found.items,
     { key: (one) => `${one.order_id} ${one.event_id}` },

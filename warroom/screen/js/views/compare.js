@@ -9,7 +9,7 @@ import { usePoll } from "../poll.js";
 import { channelName, layerName, promotion, state, zone } from "../store.js";
 import { change, count, empty, figure, money, panel, rate, ratio, table, trouble } from "../parts/basics.js";
 import { field, pick } from "../parts/forms.js";
-import { windowSoFar } from "../windows.js";
+import { saidSpan, windowSoFar } from "../windows.js";
 
 const DAY = 86_400_000;
 const SHOW = {
@@ -144,12 +144,12 @@ function star(name, found, by) {
     ]
       .filter(Boolean)
       .join(" · ");
-  const window = said(found);
+  const spans = [found.period, found.against].map((one) => saidSpan(one.begins, one.ends));
   const column = (one) => ({
     title: t(`star.${one}`),
     kind: "number",
     explained: t(`tip.star_${one}`),
-    cell: (row) => pair(row.figures[one], SHOW[one] ?? rate, `${t(`tip.star_${one}`)} ${window}`),
+    cell: (row) => pair(row.figures[one], SHOW[one] ?? rate, t(`tip.star_${one}`), spans),
   });
   return panel(
     t(`star.${name}`),
@@ -162,14 +162,15 @@ function star(name, found, by) {
   );
 }
 
-function pair(one, show, explained) {
+function pair(one, show, explained, [now, before]) {
   if (!one || (one.value === null && one.against === null)) return "–";
   return h("span", { class: "three" }, [
-    figure(show(one.value), explained, { kind: "now", "data-value": one.value }),
+    figure(show(one.value), `${explained} ${now}`, { kind: "now", "data-value": one.value }),
     h("span", { class: "plans" }, [
-      show(one.against),
+      figure(show(one.against), `${explained} ${before}`),
       " ",
-      one.relative === null ? "" : change(Math.abs(one.relative) < 0.0005 ? 0 : one.relative, rate(Math.abs(one.relative))),
+      one.relative !== null &&
+        change(Math.abs(one.relative) < 0.0005 ? 0 : one.relative, rate(Math.abs(one.relative)), `${t("tip.relative")} ${now} / ${before}`),
     ]),
   ]);
 }

@@ -4,8 +4,9 @@ import { defineComponent, h, reactive, ref, shallowRef } from "../../vue.js";
 import { request } from "../api.js";
 import { t } from "../i18n.js";
 import { go, href, layerName, loadPromotions, state } from "../store.js";
-import { cellsOf, curveOf, parsed, treeOf, typed } from "../targets.js";
-import { money, panel } from "../parts/basics.js";
+import { cellsOf, parsed, treeOf, typed } from "../targets.js";
+import { figure, money, panel } from "../parts/basics.js";
+import { planFields, planOf, writtenTime } from "../parts/definition_form.js";
 import { button, cellInput, complaints, field, pick, unitOf } from "../parts/forms.js";
 
 const emptyRow = () => ({
@@ -33,7 +34,7 @@ export const Create = defineComponent({
       because: "",
       plan: "even",
       like: state.promotions[0]?.promotion_id ?? "",
-      csv: "",
+      plan_file: "",
       source: "",
       scale: "1.1",
     });
@@ -65,7 +66,7 @@ export const Create = defineComponent({
       problem.value = null;
       try {
         await request("POST", "/promotions", {
-          body: { definition: definition(form, rows), because: form.because, ...(form.plan === "like" ? { plan_like: form.like } : {}) },
+          body: { definition: definition(form, rows), because: form.because, ...planOf(form) },
         });
         const made = form.promotion_id;
         await loadPromotions();
@@ -101,21 +102,7 @@ export const Create = defineComponent({
               button(t("form.copy_act"), copy, { disabled: !form.source }),
             ]),
           targets(rows),
-          h("div", { class: "form-row" }, [
-            pick(t("form.plan"), form, "plan", [
-              ["even", t("plan.even")],
-              ["like", t("plan.like")],
-              ["csv", t("plan.csv")],
-            ]),
-            form.plan === "like" &&
-              pick(
-                t("plan.like"),
-                form,
-                "like",
-                state.promotions.map((one) => [one.promotion_id, one.name]),
-              ),
-            form.plan === "csv" && field(t("plan.csv_hint"), form, "csv", { rows: 4 }),
-          ]),
+          planFields(form),
           h("div", { class: "form-row" }, [
             field(t("form.because"), form, "because", { required: true, maxlength: 1000, placeholder: t("form.because_hint") }),
             button(t("promotion.create"), save, {
@@ -130,18 +117,16 @@ export const Create = defineComponent({
   },
 });
 
-/** What the API takes. Throws what cannot be read, as a problem does. */
+/** What the API takes. */
 function definition(form, rows) {
-  const at = (text) => text.replace("T", " ");
-  const phases = phasesOf(form).map((one) => ({ ...one, from: at(one.from), to: at(one.to) }));
+  const phases = phasesOf(form).map((one) => ({ ...one, from: writtenTime(one.from), to: writtenTime(one.to) }));
   return {
     promotion_id: form.promotion_id.trim(),
     brand: state.brand,
     name: form.name.trim(),
-    window: { from: at(form.from), to: at(form.to) },
+    window: { from: writtenTime(form.from), to: writtenTime(form.to) },
     phases,
     target: treeOf(rows, form.owner.trim()),
-    plan: form.plan === "csv" ? curve(form.csv) : [],
   };
 }
 
@@ -151,14 +136,6 @@ function phasesOf(form) {
   if (!named.length) return [];
   const all = named[0].from > form.from ? [{ phase: "teaser", from: form.from }, ...named] : named;
   return all.map((one, i) => ({ ...one, to: all[i + 1]?.from ?? form.to }));
-}
-
-function curve(text) {
-  try {
-    return curveOf(text);
-  } catch (error) {
-    throw Object.assign(new Error(t("plan.csv_wrong", { line: error.message })), { status: 400 });
-  }
 }
 
 function targets(rows) {
@@ -216,7 +193,7 @@ function targets(rows) {
                 h("span", { class: "unit" }, [cell(row, name, t(`target.${name}`), { inputmode: "decimal" }), h("span", {}, unitOf(name))]),
               ]),
             ),
-            h("td", { class: "number" }, money(gmv(row))),
+            h("td", { class: "number" }, [figure(money(gmv(row)), `${t("tip.version_target")} ${t("window.all")}`)]),
             h("td", {}, [rows.length > 1 && button("✕", () => rows.splice(i, 1), { "aria-label": t("form.remove_row", { row: i + 1 }) })]),
           ]),
         ),

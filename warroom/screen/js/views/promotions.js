@@ -12,8 +12,10 @@ import { count, empty, figure, money, panel, rate, table, trouble } from "../par
 import { button } from "../parts/forms.js";
 import { pacingChart, sentence } from "../parts/promotion_charts.js";
 import { tiles } from "../parts/tiles.js";
+import { saidSpan } from "../windows.js";
 import { Adjust } from "./adjust.js";
 import { Create } from "./create.js";
+import { Restate } from "./restate.js";
 
 export const Promotions = defineComponent(() => {
   const mode = ref("show");
@@ -57,6 +59,12 @@ export const Promotions = defineComponent(() => {
           ),
         may("operator") &&
           mode.value === "show" &&
+          promotion.value &&
+          button(t("promotion.restate"), () => {
+            mode.value = "restate";
+          }),
+        may("operator") &&
+          mode.value === "show" &&
           button(t("promotion.new"), () => {
             mode.value = "create";
           }),
@@ -75,6 +83,7 @@ function whole(mode, show) {
     h("p", { class: "sentence", "data-sentence": "" }, sentence()),
     h("div", { class: "tiles" }, tiles()),
     mode === "adjust" && h(Adjust, { key: one.promotion_id, onDone: show }),
+    mode === "restate" && h(Restate, { key: one.promotion_id, onDone: show }),
     h("div", { class: "overview" }, [
       panel(t("panel.pacing"), pacingChart(), { kind: "wide", id: "pacing", explained: t("tip.pacing") }),
       panel(t("panel.versions"), versions(), { id: "versions", aside: report(one) }),
@@ -108,7 +117,7 @@ function versions() {
           h("time", { datetime: one.changed_at }, dayTime(Date.parse(one.changed_at), zone.value)),
           h("span", { class: "mark" }, t("promotion.version", { version: one.version })),
           h("span", { class: "what" }, [
-            h("strong", {}, money(gmvOf(one.target))),
+            figure(money(gmvOf(one.target)), `${t("tip.version_target")} ${saidSpan(one.window.from, one.window.to)}`, { tag: "strong" }),
             all[i + 1] && h("span", { class: "detail" }, t("promotion.was", { gmv: money(gmvOf(all[i + 1].target)) })),
             h(
               "span",
@@ -123,14 +132,20 @@ function versions() {
 
 /** Original plan, current plan and actual side by side. */
 function cells(progress) {
+  const { from, to } = promotion.value.window;
+  const [soFar, whole] = [saidSpan(from, progress.at), saidSpan(from, to)];
   const three = (name, show, actual) => ({
     title: t(`target.${name}`),
     kind: "number",
     explained: t(`tip.target_${name}`),
     cell: (row) =>
       h("span", { class: "three" }, [
-        figure(show(actual(row)), `${t("target.actual")}. ${t(`tip.target_${name}`)}`, { kind: "now" }),
-        figure(`${show(row.original?.[name])} → ${show(row.current[name])}`, t("tip.original_current"), { kind: "plans" }),
+        figure(show(actual(row)), `${t("target.actual")}: ${t(`tip.target_${name}`)} ${soFar}`, { kind: "now" }),
+        figure(
+          `${show(row.original?.[name])} → ${show(row.current[name])}`,
+          `${t("tip.original_current")}: ${t(`tip.target_${name}`)} ${whole}`,
+          { kind: "plans" },
+        ),
       ]),
   });
   return table(
@@ -146,8 +161,8 @@ function cells(progress) {
         kind: "number",
         cell: (row) =>
           h("span", { class: "three" }, [
-            figure(money(row.actual_gmv), `${t("tip.gmv")} ${t("target.actual")}`, { kind: "now" }),
-            figure(t("target.due", { due: money(row.current_so_far) }), t("tip.due"), { kind: "plans" }),
+            figure(money(row.actual_gmv), `${t("target.actual")}: ${t("tip.target_gmv")} ${soFar}`, { kind: "now" }),
+            figure(t("target.due", { due: money(row.current_so_far) }), `${t("tip.due")} ${soFar}`, { kind: "plans" }),
           ]),
       },
     ],

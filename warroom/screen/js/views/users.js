@@ -6,7 +6,7 @@ import { dayTime, fullTime } from "../format.js";
 import { t } from "../i18n.js";
 import { usePoll } from "../poll.js";
 import { channelName, go, href, layerName, parameter, state, zone } from "../store.js";
-import { count, empty, money, panel, table, trouble } from "../parts/basics.js";
+import { count, empty, figure, money, panel, table, trouble } from "../parts/basics.js";
 
 export const Users = defineComponent(() => {
   const [typed, id] = [ref(parameter("user")), ref(parameter("user"))];
@@ -77,8 +77,16 @@ function card(found, history) {
             [
               { title: t("user.order"), kind: "name", cell: (order) => order.order_id },
               { title: t("user.at"), kind: "number", cell: (order) => at(order.at) },
-              { title: t("user.paid"), kind: "number", cell: (order) => money(order.paid) },
-              { title: t("user.refunded"), kind: "number", cell: (order) => money(order.refunded) },
+              {
+                title: t("user.paid"),
+                kind: "number",
+                cell: (order) => figure(money(order.paid), t("tip.order_paid", { at: at(order.at) })),
+              },
+              {
+                title: t("user.refunded"),
+                kind: "number",
+                cell: (order) => figure(money(order.refunded), t("tip.order_refunded", { at: at(order.at) })),
+              },
             ],
             one.orders,
           ),
