@@ -17,35 +17,45 @@ _AGAIN_S = 0.05
 
 
 class TopicsPlan(Struct, frozen=True):
-    """What `create_topics` did or would do, by topic name."""
+    """What `create_topics` does: the topics that are missing, and those that are there, by name with prefix."""
 
     created: list[str]
     present: list[str]
 
 
-def create_topics(kafka: dict[str, Any], prefix: str, partitions: int, replication: int, *, timeout: float = 30.0) -> TopicsPlan:
-    """Creates the topics that are missing. Raises KafkaException, or ValueError where a topic has another number of partitions."""
-    admin = AdminClient(kafka)
-    wanted = {prefix + name: topic for name, topic in load_topics().items()}
-    there = admin.list_topics(timeout=timeout).topics
+def plan_topics(kafka: dict[str, Any], prefix: str, partitions: int, *, timeout: float = 30.0) -> TopicsPlan:
+    """What `create_topics` would do. Raises KafkaException, or ValueError where a topic has another number of partitions."""
+    there = AdminClient(kafka).list_topics(timeout=timeout).topics
+    names = [prefix + name for name in load_topics()]
     wrong = [
         f"{name}: expected {partitions} partitions, found {len(there[name].partitions)}"
-        for name in wanted
+        for name in names
         if name in there and len(there[name].partitions) != partitions
     ]
     if wrong:
         raise ValueError("; ".join(wrong) + " (the number of partitions is fixed once and for all: set RFLOW_PARTITIONS to it)")
-    missing = [name for name in wanted if name not in there]
-    if missing:
-        new = [NewTopic(name, num_partitions=partitions, replication_factor=replication, config=wanted[name].config()) for name in missing]
-        for future in admin.create_topics(new, operation_timeout=timeout, request_timeout=timeout).values():
-            try:
-                future.result()
-            except KafkaException as error:
-                if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
-                    raise
-        _until_led(admin, dict.fromkeys(missing, partitions), timeout)
-    return TopicsPlan(missing, [name for name in wanted if name in there])
+    return TopicsPlan([name for name in names if name not in there], [name for name in names if name in there])
+
+
+def create_topics(kafka: dict[str, Any], prefix: str, partitions: int, replication: int, *, timeout: float = 30.0) -> TopicsPlan:
+    """Creates the topics that are missing. Raises as `plan_topics` does."""
+    plan = plan_topics(kafka, prefix, partitions, timeout=timeout)
+    topics = load_topics()
+    new = [
+        NewTopic(name, num_partitions=partitions, replication_factor=replication, config=topics[name.removeprefix(prefix)].config())
+        for name in plan.created
+    ]
+    # By a name: once it is gone its answers never come. And patient: making topics is the slowest thing that a broker is asked for.
+    admin = AdminClient({**kafka, "socket.timeout.ms": round(timeout * 1000)})
+    for future in admin.create_topics(new, operation_timeout=timeout, request_timeout=timeout).values() if new else ():
+        try:
+            future.result()
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                raise
+    if new:
+        _until_led(admin, dict.fromkeys(plan.created, partitions), timeout)
+    return plan
 
 
 def _until_led(admin: AdminClient, partitions: dict[str, int], timeout: float) -> None:

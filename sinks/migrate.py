@@ -73,6 +73,20 @@ def migrate(config: ClickHouse, ladder: Ladder, partitions: int) -> list[Migrati
     return new
 
 
+def pending(config: ClickHouse) -> list[Migration]:
+    """What `migrate` would apply. Changes nothing. Raises StoreAway, StoreError as it does."""
+    with told_apart(), closing(connect(config, "default")) as server:
+        found = server.query(
+            "SELECT count() FROM system.tables WHERE database = {database:String} AND name = 'migrations'",
+            parameters={"database": config.database},
+        ).result_rows[0][0]
+        rows = server.query(f"SELECT number, checksum FROM {config.database}.migrations FINAL").result_rows if found else []  # noqa: S608
+    applied = {int(number): str(checksum) for number, checksum in rows}
+    shipped = migrations()
+    _refuse_others(applied, shipped)
+    return [migration for migration in shipped if migration.number not in applied]
+
+
 def _apply(client: Client, database: str) -> list[Migration]:
     """Apply what is not applied yet."""
     _carried_out(

@@ -61,6 +61,21 @@ class States:
         """How many replicas are connected, to the master of a cluster that has fewest."""
         return min(int(found.get("connected_slaves", 0)) for found in self._each(lambda **node: self._client.info("replication", **node)))
 
+    def infos(self) -> list[dict[str, Any]]:
+        """What each server (of a cluster: each master) says of itself."""
+        return self._each(lambda **node: dict(self._client.info(**node)))
+
+    def times(self) -> list[float]:
+        """Each server's clock, epoch seconds."""
+        return [seconds + micros / 1e6 for seconds, micros in self._each(lambda **node: self._client.time(**node))]
+
+    def allows(self, *command: str) -> bool:
+        """Whether this user may do it, which is not done. Raises ResponseError where the server does not tell."""
+        client: Any = self._client
+        user = client.execute_command("ACL", "WHOAMI")
+        answer = client.execute_command("ACL", "DRYRUN", user, *command)
+        return answer in (b"OK", "OK")
+
     def _each(self, ask: Callable[..., Any]) -> list[Any]:
         if isinstance(self._client, RedisCluster):
             nodes: Any = self._client.get_primaries

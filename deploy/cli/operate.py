@@ -12,13 +12,14 @@ import typer
 from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaError, KafkaException, TopicPartition
 
 from deploy.cli.common import CommandFailed, DataDir, Json, out, print_json, settings_of, table
-from deploy.doctor import examine
+from deploy.doctor.examine import examine
+from deploy.doctor.finding import Level
 from deploy.logs import set_up_logs
-from deploy.settings import load_settings
-from deploy.topics import create_topics
+from deploy.settings import Settings, load_settings
+from deploy.topics import create_topics, plan_topics
 from deploy.wiring import clickhouse_of, ladder_of
 from schemas.topics import load_topics
-from sinks.migrate import migrate
+from sinks.migrate import migrate, pending
 from streams.headers import read_headers
 
 
@@ -36,9 +37,16 @@ class OnLadderChange(StrEnum):
     RECOMPUTE = "recompute"
 
 
-def init(data: DataDir = None, as_json: Json = False) -> None:
+def init(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be done, and do nothing.")] = False,
+    data: DataDir = None,
+    as_json: Json = False,
+) -> None:
     """Create the topics and the ClickHouse tables that are missing. Can be run again at any time."""
     settings = settings_of(data)
+    if dry_run:
+        _show_plan(settings, as_json)
+        return
     topics = create_topics(settings.kafka_client(), settings.topic_prefix, settings.partitions, settings.replication)
     applied = migrate(clickhouse_of(settings), ladder_of(settings), settings.partitions)
     names = [f"{migration.number:04d}_{migration.name}" for migration in applied]
@@ -50,6 +58,32 @@ def init(data: DataDir = None, as_json: Json = False) -> None:
         highlight=False,
     )
     out.print(f"ClickHouse: {len(names)} migrations applied to {settings.clickhouse_database}", highlight=False)
+
+
+def _show_plan(settings: Settings, as_json: bool) -> None:
+    """Topics with their settings, migrations with their number of statements. Redis needs nothing: a shard is made by its first step."""
+    plan, topics = plan_topics(settings.kafka_client(), settings.topic_prefix, settings.partitions), load_topics()
+    configs = {name: topics[name.removeprefix(settings.topic_prefix)].config() for name in plan.created}
+    told = {"partitions": settings.partitions, "replication": settings.replication}
+    missing = [{"topic": name, **told, "config": config} for name, config in configs.items()]
+    database = settings.clickhouse_database
+    applied = [
+        {"migration": f"{one.number:04d}_{one.name}", "statements": len(one.statements(database))}
+        for one in pending(clickhouse_of(settings))
+    ]
+    if as_json:
+        print_json({"dry_run": True, "topics_to_create": missing, "topics_present": plan.present, "migrations_to_apply": applied})
+        return
+    rows = [[name, *told.values(), ", ".join(f"{key}={value}" for key, value in config.items())] for name, config in configs.items()]
+    if rows:
+        out.print(table("Topics to create", ["topic", "partitions", "copies", "settings"], rows))
+    if applied:
+        out.print(table(f"ClickHouse, database {database}", ["migration", "statements"], [list(one.values()) for one in applied]))
+    out.print(
+        f"{len(missing)} topics to create, {len(plan.present)} there; {len(applied)} migrations to apply; "
+        "Redis needs nothing; nothing has been done",
+        highlight=False,
+    )
 
 
 OnGapOption = Annotated[
@@ -95,6 +129,7 @@ def sink(on_gap: OnGapOption = None) -> None:
 def doctor(
     data: DataDir = None,
     settings_only: Annotated[bool, typer.Option("--settings", help="Print the settings in force, secrets masked, and stop.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="A risk is a failure too.")] = False,
     as_json: Json = False,
 ) -> None:
     """See what is reachable, what is misconfigured and what is at risk. The exit status is 0 only if nothing is wrong."""
@@ -104,11 +139,12 @@ def doctor(
         return
     findings = examine(settings)
     if as_json:
-        print_json([{"what": f.what, "good": f.good, "found": f.found, "advice": f.advice} for f in findings])
+        print_json([{"what": f.what, "good": f.good, "level": f.level, "found": f.found, "advice": f.advice} for f in findings])
     else:
-        rows = [["✓" if f.good else "✗", f.what, f.found, "" if f.good else f.advice] for f in findings]
-        out.print(table("rflow doctor", ["", "what", "found", "what to do"], rows))
-    if not all(f.good for f in findings):
+        marks = {Level.WRONG: "✗", Level.RISK: "!", Level.GOOD: "✓"}
+        shown = sorted(findings, key=lambda f: list(marks).index(f.level))
+        out.print(table("rflow doctor", ["", "what", "found", "what to do"], [[marks[f.level], f.what, f.found, f.advice] for f in shown]))
+    if any(f.level is Level.WRONG or (strict and f.level is Level.RISK) for f in findings):
         raise typer.Exit(1)
 
 

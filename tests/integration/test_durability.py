@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import redis
 
-from deploy.doctor import _redis
+from deploy.doctor.redis import look
 from deploy.settings import load_settings
 from deploy.stack.redis import RedisKind
 from streams import metrics
@@ -110,7 +110,7 @@ def test_the_doctor_sees_what_is_not_durable(servers: Servers) -> None:
         for fsync, policy, replicas in (("always", "noeviction", 1), ("everysec", "allkeys-lru", 2)):
             client.config_set("appendfsync", fsync)
             client.config_set("maxmemory-policy", policy)
-            found = {finding.what: finding for finding in _redis(load_settings(redis_url=primary.address, redis_replicas=replicas))}
+            found = {finding.what: finding for finding in look(load_settings(redis_url=primary.address, redis_replicas=replicas))}
             good = replicas == 1
             assert found["redis appendonly"].good
             assert (found["redis appendfsync"].good, found["redis appendfsync"].found) == (good, fsync)
