@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from deploy.cli import alerts, demo, dlq, figures, operate, promotion, report, resharding, sourcing, stacks, subscribing, warroom
+from deploy.cli import alerts, demo, dlq, figures, operate, plan, promotion, report, resharding, sourcing, stacks, subscribing, warroom
 from deploy.cli.common import COMPLETION_HELP
 
 app = typer.Typer(
@@ -32,6 +32,7 @@ app.add_typer(warroom.warroom, name="warroom", rich_help_panel=RUN)
 app.add_typer(alerts.app, name="alerts", rich_help_panel=RUN)
 app.command(rich_help_panel=RUN)(operate.doctor)
 app.command(rich_help_panel=RUN)(resharding.reshard)
+app.command(rich_help_panel=RUN)(plan.plan)
 app.command(rich_help_panel=LOOK)(figures.star)
 app.command(rich_help_panel=LOOK)(figures.census)
 app.command(rich_help_panel=LOOK)(figures.user)

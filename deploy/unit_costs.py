@@ -1,0 +1,52 @@
+"""What an event and a user cost, as measured: the one place from which `rflow plan` and deploy/CAPACITY.md reckon.
+
+CPU of worker, Redis and Kafka, and bytes a user, are those of bench/README.md (`python -m bench`); the rest is what
+`python -m bench.unit_costs` prints of 200,000 events (bytes in Kafka from a run with `--broker kafka`). Bytes a user are from before the
+state knew what brought a user to their layer, which takes 2 to 6 more. Measure anew after a change that could move them, and on hardware
+of your own.
+"""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+
+class UnitCosts(Struct, frozen=True, kw_only=True):
+    """Of one event unless the name says otherwise: microseconds of CPU, bytes, shares."""
+
+    measured: str
+    machine: str
+    worker_cpu_us: float
+    redis_cpu_us: float
+    kafka_cpu_us: float
+    sink_cpu_us: float
+    clickhouse_cpu_us: float
+    redis_bytes_a_user: float
+    kafka_input_bytes: float
+    kafka_output_bytes: float
+    transitions_an_event: float
+    orders_an_event: float
+    clickhouse_bytes_a_transition: float
+    clickhouse_bytes_an_order: float
+    clickhouse_bytes_a_user: float
+    clickhouse_bytes_a_minute: float
+
+
+MEASURED = UnitCosts(
+    measured="2026-11-22",
+    machine="Intel Xeon, 2 cores, 23.5 GiB, beside other work (load 25)",
+    worker_cpu_us=15.49,
+    redis_cpu_us=2.89,
+    kafka_cpu_us=2.72,
+    sink_cpu_us=20.21,
+    clickhouse_cpu_us=24.68,
+    redis_bytes_a_user=280.4,
+    kafka_input_bytes=199.7,
+    kafka_output_bytes=96.2,
+    transitions_an_event=0.319,
+    orders_an_event=0.1968,
+    clickhouse_bytes_a_transition=50.2,
+    clickhouse_bytes_an_order=46.8,
+    clickhouse_bytes_a_user=19.0,
+    clickhouse_bytes_a_minute=3198.4,
+)
