@@ -1,9 +1,8 @@
 """What an event and a user cost, as measured: the one place from which `rflow plan` and deploy/CAPACITY.md reckon.
 
 CPU of worker, Redis and Kafka, and bytes a user, are those of bench/README.md (`python -m bench`); the rest is what
-`python -m bench.unit_costs` prints of 200,000 events (bytes in Kafka from a run with `--broker kafka`). Bytes a user are from before the
-state knew what brought a user to their layer, which takes 2 to 6 more. Measure anew after a change that could move them, and on hardware
-of your own.
+`python -m bench.unit_costs` prints of 200,000 events (bytes in Kafka from a run with `--broker kafka`). Measure anew after a change that
+could move them, and on hardware of your own.
 """
 
 from __future__ import annotations
