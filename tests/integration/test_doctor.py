@@ -70,7 +70,9 @@ def rflow(settings: Settings) -> Rflow:
 @pytest.fixture(scope="module")
 def made(settings: Settings, rflow: Rflow) -> dict[str, Any]:
     """What `rflow init` says that it did: the deployment is there from now on."""
-    return dict(json.loads(rflow("init", "--json").stdout))
+    done = rflow("init", "--json")
+    assert done.exit_code == 0, (done.output, done.exception)
+    return dict(json.loads(done.stdout))
 
 
 def looked(look: Callable[[Settings], Iterator[Finding]], settings: Settings) -> Looked:
