@@ -21,7 +21,7 @@ from warroom.star import Star, _period
 
 BEGIN = 1_794_326_400_000
 LAYERS = ["R0", "R1", "R2", "R3", "R4", "R5"]
-PERIODS = [(0, 4320), (1440, 2880), (700, 1003)]
+PERIODS = [(0, 4320), (700, 2003)]
 TABLES = {
     "triangulating": "SELECT split, layer, users, users_before, share, share_before, crowd_share, growth FROM star_triangulating({})",
     "activating": "SELECT split, from_layer, to_layer, direction, users, transitions, users_before, rate FROM star_activating({})",
