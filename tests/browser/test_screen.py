@@ -340,6 +340,7 @@ def test_a_promotion_is_made_in_the_browser_with_the_curve_of_an_earlier_one(ope
 def test_a_note_a_user_and_the_audit_log_are_seen_by_those_who_may(open_page: Open, world: World) -> None:
     page = open_page(f"/timeline?brand={BRAND}&promotion={PROMOTION}", who="ada")
     settled(page)
+    expect(page.locator("input[type=datetime-local]")).to_have_value(re.compile("^2025-11-1[01]T"))  # the events' time, not the wall's
     page.get_by_label("内容").fill("主播换人 <b>不是标签</b>")
     page.get_by_role("button", name="写下").click()
     expect(page.locator("[data-panel=timeline]")).to_contain_text("主播换人 <b>不是标签</b>")

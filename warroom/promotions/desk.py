@@ -193,7 +193,7 @@ class Desk:
 
     def _minute(self, asked: int | None, newest: Promotion, made: Promotion, now: int) -> int:
         earliest = newest.effective_ms
-        if now < earliest:  # a window moved to an earlier time counts from there, or its first hours would have no plan
+        if now < earliest and made.window.from_ms < newest.window.from_ms:  # from there on, or its first hours would have no plan
             earliest = min(earliest, made.window.from_ms)
         if asked is None:
             return max(earliest, now + -now % MINUTE_MS)

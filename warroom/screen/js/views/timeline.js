@@ -1,6 +1,6 @@
 // The annotated timeline: target changes and notes; notes are written here.
 
-import { defineComponent, h, reactive, shallowRef } from "../../vue.js";
+import { defineComponent, h, reactive, shallowRef, watch } from "../../vue.js";
 import { request, segment } from "../api.js";
 import { fullTime, withOffset } from "../format.js";
 import { t } from "../i18n.js";
@@ -12,8 +12,14 @@ import { button, complaints, field } from "../parts/forms.js";
 import { marks, timeline } from "../parts/timeline.js";
 
 export const TimelinePage = defineComponent(() => {
-  const now = live.snapshot?.as_of.watermark ?? Date.now();
-  const form = reactive({ text: "", at: fullTime(now, zone.value).replace(" ", "T") });
+  const form = reactive({ text: "", at: "" });
+  const minute = (at) => fullTime(at, zone.value).replace(" ", "T");
+  // The events' own time, which comes with the first snapshot, unless somebody has said another meanwhile.
+  watch(
+    () => live.snapshot?.as_of.watermark,
+    (at) => at && !form.at && (form.at = minute(at)),
+    { immediate: true },
+  );
   const problem = shallowRef(null);
 
   async function change(method, path, body) {
