@@ -56,8 +56,8 @@ def pacing(versions: list[Promotion], minutes: Sequence[MinuteSales], now_ms: in
         shown_at=to_rfc3339(now_ms),
         now=now,
         at=instants,
-        gmv=_lines(versions, series(promotion, minutes, now, gmv_of), now, instants, lambda of: float(of.target.gmv)),
-        orders=_lines(versions, series(promotion, minutes, now, orders_of), now, instants, _orders),
+        gmv=_lines(promotion, versions, series(promotion, minutes, now, gmv_of), now, instants, lambda of: float(of.target.gmv)),
+        orders=_lines(promotion, versions, series(promotion, minutes, now, orders_of), now, instants, _orders),
     )
 
 
@@ -66,9 +66,13 @@ def _orders(promotion: Promotion) -> float:
 
 
 def _lines(
-    versions: list[Promotion], sold: Sequence[float], now: int, instants: Sequence[int], target: Callable[[Promotion], float]
+    promotion: Promotion,
+    versions: list[Promotion],
+    sold: Sequence[float],
+    now: int,
+    instants: Sequence[int],
+    target: Callable[[Promotion], float],
 ) -> Lines:
-    promotion = in_force(versions, now)
     begin = promotion.window.from_ms
     reached = [0.0, *accumulate(sold)]
     ahead = _ahead(promotion, sold, now, instants[bisect_left(instants, now) :])

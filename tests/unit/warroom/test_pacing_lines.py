@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from schemas.promotion import PlanPoint
-from schemas.times import MINUTE_MS
+from schemas.promotion import PlanPoint, Window
+from schemas.times import MINUTE_MS, to_rfc3339
 from tests.unit.warroom.promotions_by_hand import BEGIN, DAY, at, promotion, version
 from tests.unit.warroom.test_progress import ACTUAL, minute, shown
 from warroom.pacing_lines import pacing
@@ -50,3 +50,13 @@ def test_before_and_after_the_window(minutes: int) -> None:
     assert BEGIN <= lines.now <= BEGIN + DAY * MINUTE_MS
     assert [one for one in lines.gmv.actual if one is not None][-1] == (100 if minutes >= DAY else 0)
     assert [one for one in lines.gmv.projected if one is not None] == ([100] if minutes >= DAY else [])
+
+
+def test_before_a_window_that_was_moved_to_an_earlier_time() -> None:
+    earlier = version(2, -100, window=Window(from_=to_rfc3339(at(-100)), to=to_rfc3339(at(DAY))))
+    lines = pacing([promotion(), earlier], [minute(-90, 1, 100, 1)], at(-300), 60, currency="CNY")
+    assert (lines.version, lines.now, lines.at[0]) == (1, at(0), at(0))
+    assert lines.gmv.actual[:2] == [0.0, None]
+    begun = pacing([promotion(), earlier], [minute(-90, 1, 100, 1)], at(0), 60, currency="CNY")
+    assert (begun.version, begun.at[0]) == (2, at(-100))
+    assert begun.gmv.actual[begun.at.index(at(0))] == 100.0
