@@ -154,12 +154,9 @@ def fill(client: Client, size: Size) -> float:
             first = number * count // _CHUNKS
             client.command(make(size, first, (number + 1) * count // _CHUNKS - first))
         print(f"{number + 1} of {_CHUNKS} parts of the records made after {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
-    pieces = max(1, size.transitions // 10_000_000)  # of an hour, so that none is too much for the engine's memory
     for number in range(2 * 24):
         for source, part in PARTS:
-            begin = _DAY[0] + (number - 24) * HOUR_MS
-            for piece in range(pieces):
-                client.command(_copied(source, part, (begin + piece * HOUR_MS // pieces, begin + (piece + 1) * HOUR_MS // pieces)))
+            client.command(_copied(source, part, (_DAY[0] + (number - 24) * HOUR_MS, _DAY[0] + (number - 23) * HOUR_MS)))
         print(f"{number + 1} of 48 hours summed after {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
     for statement in _rest():
         client.command(statement)

@@ -178,6 +178,7 @@ def test_clickhouse_killed_and_started_again(published: Published, mock_broker: 
     settings = config(mock_broker, published.prefix, server.address, "own", block_rows=60)
     chance = random.Random(5)
     with sink_process(settings) as sink:
+        wait_until(lambda: is_migrated(settings.clickhouse), "the tables", 60)  # so that it is blocks that are cut off
         for _ in range(4):
             time.sleep(chance.uniform(0.8, 2.0))
             server.kill()
@@ -186,6 +187,7 @@ def test_clickhouse_killed_and_started_again(published: Published, mock_broker: 
         wait_until(
             lambda: sink.poll() is not None or is_stored(settings.clickhouse, *published.whole),
             "the sink",
+            90,
         )
         assert sink.poll() is None, sink.communicate()[1]
         sink.send_signal(signal.SIGTERM)
