@@ -7,7 +7,7 @@ and 4953). Such records come back without an offset, or with one that another ha
 
 from __future__ import annotations
 
-from confluent_kafka import Message
+from confluent_kafka import KafkaError, Message
 
 
 class Offsets:
@@ -24,3 +24,7 @@ class Offsets:
             return f"{place[0]} [{place[1]}]: expected an offset above {last}, the broker acknowledged {offset}"
         self._last[place] = offset
         return None
+
+    def failure(self, error: KafkaError | None, record: Message) -> str | None:
+        """What a delivery report says is wrong, as its callback gets it: the error, or where the record is said to lie."""
+        return self.wrong(record) if error is None else error.str()

@@ -91,7 +91,7 @@ class KafkaLog:
 
     def _on_delivery(self, error: KafkaError | None, message: Message) -> None:
         self._unacknowledged -= 1
-        wrong = self._offsets.wrong(message) if error is None else error.str()
+        wrong = self._offsets.failure(error, message)
         if wrong is not None:
             self._error = self._error or wrong
             return

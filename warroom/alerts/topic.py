@@ -38,7 +38,7 @@ class AlertTopic:
         failed: list[str] = []
 
         def acknowledged(error: KafkaError | None, record: Message) -> None:
-            if (wrong := self._offsets.wrong(record) if error is None else error.str()) is not None:
+            if (wrong := self._offsets.failure(error, record)) is not None:
                 failed.append(wrong)
 
         try:

@@ -48,7 +48,7 @@ class PromotionTopic:
         producer, failed = self._producer, list[str]()
 
         def acknowledged(error: KafkaError | None, record: Message) -> None:
-            if (wrong := self._offsets.wrong(record) if error is None else error.str()) is not None:
+            if (wrong := self._offsets.failure(error, record)) is not None:
                 failed.append(wrong)
 
         try:
