@@ -39,6 +39,10 @@ class StateUnreadable(ShardStopped):
     """A value in Redis is not what this release wrote."""
 
 
+class StateTooNew(StateUnreadable):
+    """A later release has written the shard, in a form that this one does not know."""
+
+
 class PartitionsChanged(RflowError):
     """A topic, or the state, has another number of partitions than was told."""
 

@@ -7,6 +7,7 @@ from msgspec import Struct, field
 
 from schemas.touchpoint import KINDS
 from streams.errors import StateUnreadable
+from streams.formats import FORMAT, refuse_newer
 
 
 class Moving(Struct, kw_only=True):
@@ -46,6 +47,7 @@ class Meta(Struct, kw_only=True):
     judged otherwise as junk, with the paces of its topic, and up to which time.
     `senders` holds, per `topic:sender shard`, where on the sender's log the last forwarded record lay that was taken. `token` names the
     step that wrote the meta. `partitions` is the number of shards to which the users are dealt (0: not known).
+    `format` is the form of all that the shard keeps; what says nothing of it is in the first.
 
     Of a shard that has been split, or was split off another: `origins` tell where its users were before, the first first, and records of a
     topic below `placed_to` may have been forwarded to it when there were fewer shards. While `splitting` is set it takes no steps.
@@ -70,6 +72,7 @@ class Meta(Struct, kw_only=True):
     origins: list[Origin] = []
     placed_to: list[int] = []
     splitting: Splitting | None = None
+    format: int = FORMAT
 
     def copy(self) -> Meta:
         """A copy that can be changed without touching this one."""
@@ -86,8 +89,13 @@ def encode_meta(meta: Meta) -> dict[str, bytes]:
 
 
 def decode_meta(fields: dict[str, bytes]) -> Meta:
-    """The meta from its hash; an empty hash is a shard that has not started. Raises StateUnreadable."""
+    """The meta from its hash, `format` that which the next step writes; an empty hash is a shard that has not started.
+
+    Raises StateUnreadable, or StateTooNew where a later release has written it.
+    """
     try:
-        return msgspec.convert({name: msgspec.json.decode(value) for name, value in fields.items() if name in _NAMES}, Meta)
+        refuse_newer(msgspec.json.decode(fields.get("format", b"1"), type=int))
+        told = {name: msgspec.json.decode(value) for name, value in fields.items() if name in _NAMES}
+        return msgspec.convert({**told, "format": FORMAT}, Meta)
     except (msgspec.ValidationError, msgspec.DecodeError) as error:
         raise StateUnreadable(f"expected a shard's meta as this release writes it, found: {error}") from None

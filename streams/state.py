@@ -10,7 +10,8 @@ import msgspec
 import xxhash
 from msgspec import Struct
 
-FORMAT = 1
+from streams.formats import FORMAT
+
 RING_EVENTS = 16
 RING_BYTES = 6
 """Bytes of an event id's hash kept in the ring: two of a user's last 16 events are mistaken for one once in 10^13 events."""

@@ -26,6 +26,18 @@ settings.load_profile("suite")
 _REDIS_DATABASES = 64
 _redis_database = itertools.cycle(range(1, _REDIS_DATABASES))
 
+_LONGEST = (
+    "test_campaign", "test_complete_journey", "test_sink_exactly_once", "test_worker_crash", "test_ladder_change", "test_takeover",
+    "test_alerts", "test_warroom_process", "test_reshard", "test_worker", "test_replay", "test_mutations", "test_screen", "test_dlq", "test_backlog",
+)  # fmt: skip
+"""The files that take a minute or more, longest first."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files are dealt to processes in this order: what takes long first, thousands of short tests last, so that all end together."""
+    rank = {name: place for place, name in enumerate(_LONGEST)}
+    items.sort(key=lambda item: (rank.get(item.path.stem, len(rank)), "unit" in item.path.parts))
+
 
 @pytest.fixture(scope="session")
 def shared_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:

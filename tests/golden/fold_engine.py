@@ -18,6 +18,7 @@ from streams.fold import Fold, Record
 from streams.labels import Labels
 from streams.ladder import Rules
 from streams.meta import Meta
+from streams.outbox import Entry
 from streams.plain import Outcome, PlainFigures, PlainTransition
 from streams.recompute import Passage
 from streams.state import State, decode_state
@@ -58,6 +59,7 @@ class MemoryShard:
         self.roster: list[str] = []
         self.transitions: list[Transition] = []
         self.rollups: list[Rollup] = []
+        self.entries: list[Entry] = []
         self.outcomes: list[Outcome] = []
         self._offsets = dict.fromkeys(range(len(KINDS)), -1)
 
@@ -76,6 +78,11 @@ class MemoryShard:
             is_duplicate = fold.counts.duplicates.total() > duplicates
             self.outcomes.append(Outcome.TICK if not key else Outcome.DUPLICATE if is_duplicate else Outcome.APPLIED)
         self._finish(fold, labels)
+
+    def resume(self, meta: Meta) -> None:
+        """Goes on where another shard of this meta stood."""
+        self.meta = meta
+        self._offsets = dict(enumerate(meta.offsets))
 
     def sweep(self) -> None:
         """A step that moves every clock to the last turn."""
@@ -132,6 +139,7 @@ class MemoryShard:
         self.labels += labels.take_added()
         self.roster += fold.newcomers
         self.meta = fold.meta
+        self.entries.append(entry)
         self.transitions += [_transition(value) for _, value in entry.transitions]
         self.rollups += [_rollup(value) for value in entry.rollups]
 

@@ -21,6 +21,7 @@ from deploy.stack.ports import free_port
 from schemas.partition import partition_of
 from schemas.topics import load_topics
 from streams.errors import LadderChanged
+from streams.formats import FORMAT
 from streams.store import ShardKeys
 from tests.integration.sink_world import config as sink_config
 from tests.integration.sink_world import query, run_until_stored
@@ -318,17 +319,22 @@ def refused(deployment: Deployment, why: dict[int, str]) -> None:
         assert reason in worker.tail()
 
 
-def test_foreign_bytes_in_one_users_state_stop_that_shard_alone(deployment: Deployment, client: Any) -> None:
+def test_foreign_bytes_and_what_a_later_release_wrote_stop_their_shards_alone(deployment: Deployment, client: Any) -> None:
     taken_once(deployment, likes(0, 100))
     shard = partition_of("u7", 4)
+    newer = (shard + 1) % 4
     client.set(ShardKeys(deployment.settings.redis_prefix, shard).user + "acme:u7", b"\xc1 not ours")
+    client.hset(ShardKeys(deployment.settings.redis_prefix, newer).meta, "format", FORMAT + 1)
+    before = client.hgetall(ShardKeys(deployment.settings.redis_prefix, newer).meta)
     ends = deployment.produce(likes(0, 100))
     worker = start(deployment)
     why = until_stopped(deployment, worker, shard)
     assert f"shard {shard}" in why
     assert "acme:u7" in why
-    deployment.until_applied({place: end for place, end in ends.items() if place[1] != shard})
+    assert f"found form {FORMAT + 1}: a later release has worked on it" in until_stopped(deployment, worker, newer)
+    deployment.until_applied({place: end for place, end in ends.items() if place[1] not in (shard, newer)})
     assert worker.is_running
+    assert client.hgetall(ShardKeys(deployment.settings.redis_prefix, newer).meta) == before
 
 
 def test_a_worker_waits_for_redis_and_goes_on(tmp_path: Path, kafka: str, servers: Servers, topic_prefix: str, key_prefix: str) -> None:

@@ -1,4 +1,4 @@
-"""Keeps the contract as it stands now, once, when a version is released: `python -m tests.released.keep 0.2`."""
+"""Keeps the contract, and what shards keep in Redis, as they stand now, once a release: `python -m tests.released.keep 0.2`."""
 
 from __future__ import annotations
 
@@ -9,13 +9,17 @@ import sys
 from pathlib import Path
 
 from schemas.topics import load_topics
+from tests.released.state import keep_state
 
 ROOT = Path(__file__).parents[2]
 PROGRAMS = ("producer.py", "subscriber.py")
 
 
 def keep(version: str, into: Path) -> Path:
-    """Copies schemas, valid examples and the programs to copy into a folder for `version`. Raises FileExistsError if it is there."""
+    """Copies schemas, valid examples, the programs to copy and shards' stored state into a folder for `version`.
+
+    Raises FileExistsError if it is there.
+    """
     folder = into / f"v{version.replace('.', '_')}"
     (folder / "json").mkdir(parents=True)
     for name, topic in load_topics().items():
@@ -24,6 +28,7 @@ def keep(version: str, into: Path) -> Path:
         shutil.copytree(ROOT / "schemas" / "examples" / name / "valid", folder / "examples" / name)
     for program in PROGRAMS:
         shutil.copy(ROOT / "examples" / program, folder / program)
+    keep_state(folder)
     return folder
 
 
