@@ -323,18 +323,24 @@ def test_foreign_bytes_and_what_a_later_release_wrote_stop_their_shards_alone(de
     taken_once(deployment, likes(0, 100))
     shard = partition_of("u7", 4)
     newer = (shard + 1) % 4
-    client.set(ShardKeys(deployment.settings.redis_prefix, shard).user + "acme:u7", b"\xc1 not ours")
-    client.hset(ShardKeys(deployment.settings.redis_prefix, newer).meta, "format", FORMAT + 1)
-    before = client.hgetall(ShardKeys(deployment.settings.redis_prefix, newer).meta)
+    keys = [ShardKeys(deployment.settings.redis_prefix, number) for number in range(4)]
+    client.set(keys[shard].user + "acme:u7", b"\xc1 not ours")
+    client.hset(keys[newer].meta, "format", FORMAT + 1)
+    before = client.hgetall(keys[newer].meta)
     ends = deployment.produce(likes(0, 100))
     worker = start(deployment)
     why = until_stopped(deployment, worker, shard)
     assert f"shard {shard}" in why
     assert "acme:u7" in why
     assert f"found form {FORMAT + 1}: a later release has worked on it" in until_stopped(deployment, worker, newer)
-    deployment.until_applied({place: end for place, end in ends.items() if place[1] not in (shard, newer)})
+    others = {number: ends[deployment.topic(LIKES), number] for number in {0, 1, 2, 3} - {shard, newer}}
+
+    def applied() -> dict[int, int]:
+        return {number: orjson.loads(client.hget(keys[number].meta, "offsets"))[1] + 1 for number in others}
+
+    deployment.until(lambda: applied() == others, "the other shards to go on", 30)
     assert worker.is_running
-    assert client.hgetall(ShardKeys(deployment.settings.redis_prefix, newer).meta) == before
+    assert client.hgetall(keys[newer].meta) == before
 
 
 def test_a_worker_waits_for_redis_and_goes_on(tmp_path: Path, kafka: str, servers: Servers, topic_prefix: str, key_prefix: str) -> None:
