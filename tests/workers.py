@@ -59,18 +59,25 @@ Sent = tuple[str, int, bytes | None, bytes | None, list[tuple[str, bytes]] | Non
 
 
 class Worker:
-    """One worker process, or another of rflow's that `module` runs. `port` is where its health is told."""
+    """One worker process, or another of rflow's that `module` runs, as the source in `root` has it. `port` is where its health is told."""
 
     def __init__(
-        self, environment: dict[str, str], log: Path, *arguments: str, module: tuple[str, ...] = ("deploy", "worker"), port: int = 0
+        self,
+        environment: dict[str, str],
+        log: Path,
+        *arguments: str,
+        module: tuple[str, ...] = ("deploy", "worker"),
+        port: int = 0,
+        root: Path = ROOT,
     ) -> None:
         self.port = port or free_port()
         self.log = log
+        self.root = root
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("RFLOW_")}
         with log.open("ab") as file:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", *module, *arguments],
-                cwd=ROOT,
+                cwd=root,
                 env={**inherited, **environment, "RFLOW_HTTP_PORT": str(self.port), "PYTHONUNBUFFERED": "1"},
                 stdin=subprocess.DEVNULL,
                 stdout=file,

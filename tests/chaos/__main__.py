@@ -15,10 +15,12 @@ from pathlib import Path
 
 from rich.console import Console
 
+from tests.chaos.operation import Operation
 from tests.chaos.report import print_report, print_seed, summary, write_json
 from tests.chaos.schedule import schedule
 from tests.chaos.stage import Stage
 from tests.chaos.trial import Result, Trials
+from tests.workers import ROOT
 
 
 def seeds_of(text: str) -> list[int]:
@@ -36,6 +38,15 @@ def main() -> int:
     """0 if every seed is good."""
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description="The fault campaign.")
     parser.add_argument("--seeds", type=seeds_of, default=seeds_of("1-4"), help="such as 1-200 or 3,17 (default: 1-4, every kind once)")
+    parser.add_argument(
+        "--beside",
+        type=Operation,
+        choices=list(Operation),
+        help="what operators do meanwhile: upgrade every process one by one, add partitions",
+    )
+    parser.add_argument(
+        "--former", type=Path, default=ROOT, help="the folder of a release's source with which upgrades begin (default: this)"
+    )
     parser.add_argument("--json", type=Path, help="write the report there, too")
     parser.add_argument("--folder", type=Path, help="where logs of what fails are kept (default: a temporary folder)")
     parser.add_argument("--no-bounds", action="store_true", help="tell recovery times without judging them: the machine has other work")
@@ -52,9 +63,9 @@ def main() -> int:
     load = 0.0
     try:
         with Stage(folder.resolve()) as stage:
-            trials = Trials(stage)
+            trials = Trials(stage, given.former.resolve())
             for seed in given.seeds:
-                result = trials.run(seed)
+                result = trials.run(seed, given.beside)
                 if given.no_bounds:
                     result.missed = []
                 results.append(result)

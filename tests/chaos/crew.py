@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.chaos.process_main import CLOCK_VARIABLE, set_clock
-from tests.workers import Deployment, Worker
+from tests.workers import ROOT, Deployment, Worker
 
 WORKERS = 2
 STOP_S = 20.0
@@ -26,11 +26,13 @@ class Ending:
 
 @dataclass
 class Crew:
-    """Who works in a deployment. `reach` are the settings with which they reach the servers."""
+    """Who works in a deployment. `reach` are the settings with which they reach the servers; who joins is of the release in the folder that
+    `roots` has for its role."""
 
     deployment: Deployment
     reach: dict[str, str]
     folder: Path
+    roots: dict[str, Path] = field(default_factory=lambda: {"worker": ROOT, "sink": ROOT})
     endings: list[Ending] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -45,10 +47,36 @@ class Crew:
 
     def start(self) -> None:
         """Starts all."""
+        self.call_in()
+        self._guard.start()
+
+    def call_in(self) -> None:
+        """As many of each as there should be."""
         for _ in range(WORKERS):
             self.join("worker")
         self.join("sink")
-        self._guard.start()
+
+    def dismiss(self, *, kill: bool) -> None:
+        """Nobody is left; they are stopped, or killed."""
+        with self._lock:
+            members = self.members()
+            self._workers.clear()
+            self._sinks.clear()
+        for process in members:
+            if kill:
+                process.kill()
+            else:
+                process.process.send_signal(signal.SIGTERM)
+        for process in members:
+            status = process.wait(STOP_S)
+            assert kill or status == 0, f"{process.log.stem}: expected exit status 0 after SIGTERM, found {status}\n{process.tail()}"
+
+    def reshard(self, partitions: int) -> Worker:
+        """`rflow reshard`, begun."""
+        with self._lock:
+            self._started += 1
+            log = self.folder / f"reshard-{self._started}.log"
+        return Worker(self.deployment.environment(**self.reach), log, "reshard", str(partitions), module=("deploy",))
 
     def join(self, role: str) -> Worker:
         """One more worker or sink."""
@@ -56,7 +84,7 @@ class Crew:
             self._started += 1
             environment = {**self.deployment.environment(**self.reach), CLOCK_VARIABLE: str(self.clock)}
             log = self.folder / f"{role}-{self._started}.log"
-            process = Worker(environment, log, role, module=("tests.chaos.process_main",))
+            process = Worker(environment, log, role, module=("tests.chaos.process_main",), root=self.roots[role])
             self._of(role).append(process)
             return process
 
@@ -79,6 +107,16 @@ class Crew:
         with self._lock:
             return list(self._workers)
 
+    def members(self) -> list[Worker]:
+        """Workers and sinks at work."""
+        with self._lock:
+            return [*self._workers, *self._sinks]
+
+    def size(self, role: str) -> int:
+        """How many of them are at work."""
+        with self._lock:
+            return len(self._of(role))
+
     @property
     def is_whole(self) -> bool:
         """Whether as many workers as there should be hold shards, all of them between them."""
@@ -100,8 +138,7 @@ class Crew:
         self._closing.set()
         if self._guard.ident is not None:
             self._guard.join()
-        with self._lock:
-            members = [*self._workers, *self._sinks]
+        members = self.members()
         for process in members:
             if process.is_running:
                 process.process.send_signal(signal.SIGTERM)
@@ -122,7 +159,7 @@ class Crew:
         """Ends what still runs."""
         self._closing.set()
         with self._lock:
-            for process in [*self._workers, *self._sinks]:
+            for process in self.members():
                 if process.is_running:
                     process.process.send_signal(signal.SIGCONT)
                     process.kill()

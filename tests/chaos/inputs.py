@@ -14,7 +14,7 @@ from random import Random
 from zoneinfo import ZoneInfo
 
 import msgspec
-from confluent_kafka import KafkaError, Message, Producer
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from deploy.settings import load_settings
 from deploy.wiring import validator_of
@@ -34,6 +34,7 @@ SLICE_RECORDS = 50
 EVERY_S = 0.25
 """A slice is written every so many seconds; when none is left, ticks alone, so that there is always something to move the figures."""
 _MISPLACED = 0.03
+_ADDED_S = 60.0
 _encode = msgspec.json.Encoder().encode
 
 
@@ -103,12 +104,13 @@ def _cut(lines: Iterator[bytes], partitions: int, begin: int) -> Input:
 
 
 class Feeder:
-    """Writes an input, slice after slice, each followed by a tick on every log."""
+    """Writes an input, slice after slice, each followed by a tick on every log, of which there are so many `partitions` a topic by now;
+    touchpoints go on to lie where they were cut for."""
 
     def __init__(self, bootstrap: str, prefix: str, given: Input, partitions: int) -> None:
         self._prefix = prefix
         self._input = given
-        self._partitions = partitions
+        self.partitions = partitions
         self._next = 0
         self._stop = threading.Event()
         self._failure: str | None = None
@@ -119,6 +121,7 @@ class Feeder:
         """where records were acknowledged as written before, which leaves it to the reader to look"""
         self._producer = Producer(
             {"bootstrap.servers": bootstrap, "enable.idempotence": True, "linger.ms": 2, "message.timeout.ms": 0, "log_level": 0}
+            | {"topic.metadata.refresh.interval.ms": 1_000}
         )
         self._thread = threading.Thread(target=self._feed, name="feeder", daemon=True)
 
@@ -178,12 +181,21 @@ class Feeder:
         self._next += 1
         tick = _encode(Tick(occurred_at=piece.time))
         for kind in KINDS:
-            for partition in range(self._partitions):
+            for partition in range(self.partitions):
                 self._send(kind.topic, partition, None, tick)
 
     def _send(self, topic: str, partition: int, key: bytes | None, value: bytes) -> None:
         self._sent[self._prefix + topic, partition].append(value)
-        self._producer.produce(self._prefix + topic, value, key, partition, on_delivery=self._delivered)
+        until = time.monotonic() + _ADDED_S
+        while True:
+            try:
+                self._producer.produce(self._prefix + topic, value, key, partition, on_delivery=self._delivered)
+                return
+            except KafkaException as error:
+                # A partition that was added a moment ago: a client learns of it when it asks for the topic anew.
+                if error.args[0].code() != KafkaError._UNKNOWN_PARTITION or time.monotonic() > until:
+                    raise
+                self._producer.poll(0.1)
 
     def _delivered(self, error: KafkaError | None, record: Message) -> None:
         if error is None and record.offset() is None:

@@ -106,7 +106,7 @@ def print_seed(result: Result, console: Console) -> None:
     """A line for a seed as it ends."""
     faults: Iterable[str] = (fault.kind.value for fault in result.schedule.faults)
     verdict = "good" if result.is_good else "[red]BAD[/]"
-    mode = "live" if result.schedule.is_live else "strict"
+    mode = " ".join(["live" if result.schedule.is_live else "strict", *([f"beside {result.beside}"] if result.beside else [])])
     console.print(f"seed {result.schedule.seed:>4} {verdict} {result.seconds:5.1f} s {mode}: {', '.join(faults)}", highlight=False)
     ended = [f"a {ending.who} ended with {ending.status}: {ending.last_words}" for ending in result.endings]
     for told in [*ended, *result.missed, *result.differences[:1]]:

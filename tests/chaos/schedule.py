@@ -6,7 +6,7 @@ time. The others deal a second pack of all kinds, one fault at a time, so that t
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 
 from tests.chaos.faults import Fault, Kind, lasts
@@ -40,6 +40,11 @@ class Schedule:
     def faults(self) -> list[Fault]:
         """All faults, burst after burst."""
         return [fault for burst in self.bursts for fault in burst]
+
+    def without(self, *families: str) -> Schedule:
+        """The same without faults of some families; a burst may be left without any."""
+        bursts = tuple(tuple(fault for fault in burst if fault.kind.family not in families) for burst in self.bursts)
+        return replace(self, bursts=bursts)
 
     @property
     def is_storm(self) -> bool:

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.chaos.figures import differing
+from tests.chaos.operation import Operation
 from tests.chaos.process_main import set_clock
 from tests.chaos.report import percentile, summary
 from tests.chaos.schedule import STORMS
@@ -49,6 +50,13 @@ def test_the_report_tells_of_every_fault(results: list[Result]) -> None:
     assert told["faults"] == sum(len(result.schedule.faults) for result in results) > 0
     assert told["differences"] == 0
     assert all(row["faults"] == 1 for row in told["kinds"].values())
+
+
+@pytest.mark.parametrize(("seed", "operation"), [(12, Operation.UPGRADE), (13, Operation.PARTITIONS)])
+def test_operators_replace_everybody_and_add_partitions_while_faults_strike(trials: Trials, seed: int, operation: Operation) -> None:
+    result = trials.run(seed, operation)
+    assert result.differences == [], str(result.schedule)
+    assert result.suffered
 
 
 def test_percentiles_are_values_that_were_measured() -> None:

@@ -56,6 +56,13 @@ def test_strict_and_live_seeds_are_both_there_and_all_inputs() -> None:
     assert {one.input for one in schedules if not one.is_live} == {0, 1, 2}
 
 
+def test_families_can_be_left_out_and_all_else_stays() -> None:
+    for seed in SEEDS:
+        whole, part = schedule(seed), schedule(seed).without("worker", "sink")
+        assert part.faults == [fault for fault in whole.faults if fault.kind.family not in ("worker", "sink")]
+        assert len(part.bursts) == len(whole.bursts)
+
+
 def test_there_is_no_seed_below_one() -> None:
     with pytest.raises(ValueError, match="1 or more, found 0"):
         schedule(0)

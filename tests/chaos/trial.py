@@ -21,6 +21,7 @@ from tests.chaos.crew import Crew, Ending
 from tests.chaos.faults import SESSION_TIMEOUT_S, Fault, bound, stand_still_bound
 from tests.chaos.figures import Figures, differing, faults_of, figures, gaps
 from tests.chaos.inputs import Feeder, Input, live_input, strict_input
+from tests.chaos.operation import MorePartitions, Operation, Upgrade
 from tests.chaos.schedule import Burst, Schedule, schedule
 from tests.chaos.stage import Stage
 from tests.chaos.strike import Striker
@@ -28,7 +29,7 @@ from tests.chaos.watch import Watch
 from tests.ended import Ended, differences
 from tests.integration.sink_world import is_stored
 from tests.servers import wait_until
-from tests.workers import Deployment, assert_chained
+from tests.workers import ROOT, Deployment, assert_chained
 
 PARTITIONS = 4
 _LATEST = OffsetSpec.latest()  # type: ignore[no-untyped-call]
@@ -64,6 +65,7 @@ class Result:
     """What came of a seed."""
 
     schedule: Schedule
+    beside: Operation | None = None
     suffered: list[Suffered] = field(default_factory=list)
     differences: list[str] = field(default_factory=list)
     missed: list[str] = field(default_factory=list)
@@ -95,18 +97,22 @@ class Peace:
 
 
 class Trials:
-    """Runs seeds on a stage, one after the other."""
+    """Runs seeds on a stage, one after the other. `former` is the folder of a release's source with which upgrades begin."""
 
-    def __init__(self, stage: Stage) -> None:
+    def __init__(self, stage: Stage, former: Path = ROOT) -> None:
         self._stage = stage
+        self._former = former
         self._peace: dict[int, Peace] = {}
         self._runs = 0
 
-    def run(self, seed: int) -> Result:
-        """Runs a seed. What it leaves in its folder is kept if something is wrong."""
-        plan = schedule(seed)
-        peace = None if plan.is_live else self.peace(plan.input)
-        result = Result(plan)
+    def run(self, seed: int, beside: Operation | None = None) -> Result:
+        """Runs a seed, with an operation beside its faults. What it leaves in its folder is kept if something is wrong.
+
+        Twice the partitions have other shards than a run in peace: what comes of them has to add up by itself.
+        """
+        plan = schedule(seed) if beside is None else schedule(seed).without("worker", "sink")
+        peace = None if plan.is_live or beside is Operation.PARTITIONS else self.peace(plan.input)
+        result = Result(plan, beside)
         folder = self._stage.folder / f"seed-{seed}"
         try:
             self._suffer(result, peace, folder)
@@ -167,11 +173,13 @@ class Trials:
             self._stage.clear(name, f"{name}.")
 
     def _suffer(self, result: Result, peace: Peace | None, folder: Path) -> None:
-        given = live_input(result.schedule.seed, PARTITIONS) if peace is None else strict_input(result.schedule.input, PARTITIONS)
-        with self._deployed(folder, is_live=peace is None) as (deployment, crew):
+        plan = result.schedule
+        given = live_input(plan.seed, PARTITIONS) if plan.is_live else strict_input(plan.input, PARTITIONS)
+        with self._deployed(folder, is_live=plan.is_live) as (deployment, crew):
             feeder = Feeder(deployment.bootstrap, deployment.settings.topic_prefix, given, PARTITIONS)
             watch = Watch(deployment.settings)
-            striker = Striker(self._stage, crew, is_live=peace is None)
+            striker = Striker(self._stage, crew, is_live=plan.is_live)
+            operation = self._operation(result, crew, feeder)
             try:
                 result.through("deploy")
                 crew.start()
@@ -179,8 +187,8 @@ class Trials:
                 watch.start()
                 self._until_at_work(crew, watch)
                 result.through("start")
-                for burst in result.schedule.bursts:
-                    result.suffered += self._burst(burst, striker, crew, watch)
+                for burst in plan.bursts:
+                    result.suffered += self._burst(burst, striker, crew, watch, operation)
                 result.through("faults")
                 feeder.finish()
                 _until(_Done(deployment), crew, "all records to be applied and stored")
@@ -193,28 +201,39 @@ class Trials:
             result.through("stop")
             result.differences += _compare(deployment, given, peace)
             result.through("compare")
-        result.missed = [told for suffered in result.suffered for told in suffered.missed()]
+        # Beside an operation nothing is alone.
+        result.missed = [told for suffered in result.suffered for told in suffered.missed()] if result.beside is None else []
+
+    def _operation(self, result: Result, crew: Crew, feeder: Feeder) -> Callable[[], None] | None:
+        match result.beside:
+            case Operation.UPGRADE:
+                return Upgrade(crew, self._former).carry_out
+            case Operation.PARTITIONS:
+                return MorePartitions(crew, feeder, result.schedule.seed).carry_out
+        return None
 
     def _until_at_work(self, crew: Crew, watch: Watch) -> None:
         _until(lambda: crew.is_whole, crew, "all workers to hold shards")
         mark = watch.mark()
         _until(lambda: watch.moved(mark) is not None, crew, "all figures to move")
 
-    def _burst(self, burst: Burst, striker: Striker, crew: Crew, watch: Watch) -> list[Suffered]:
-        """Strikes all faults of a burst and waits until everybody is at work again."""
+    def _burst(self, burst: Burst, striker: Striker, crew: Crew, watch: Watch, operation: Callable[[], None] | None) -> list[Suffered]:
+        """Strikes all faults of a burst, while the operation is carried out, and waits until everybody is at work again."""
         blows = [_Blow(fault, striker, watch) for fault in burst]
         for blow in blows:
             blow.thread.start()
+        if operation is not None:
+            operation()
         for blow in blows:
             blow.thread.join()
         for blow in blows:
             if blow.error is not None:
                 raise blow.error
-        mark = [max(marks) for marks in zip(*(blow.mark for blow in blows), strict=True)]
+        mark = [max(marks) for marks in zip(*(blow.mark for blow in blows), strict=True)] or watch.mark()
         _until(lambda: watch.moved(mark) is not None, crew, f"all figures to move after {', '.join(map(str, burst))}")
         self._until_at_work(crew, watch)
         now = time.monotonic()
-        alone = len(burst) == 1
+        alone = len(burst) == 1 and operation is None
         found = []
         for blow in blows:
             moved = watch.moved(blow.mark) or now

@@ -104,6 +104,8 @@ class Watch:
                 return
             now = time.monotonic()
             for shard, version in msgspec.json.decode(body)["data"][0][0]:
+                if int(shard) not in self._shards:
+                    continue  # it has been split off since
                 moves = self._moves[int(shard)]
                 if int(version) > (moves[-1][1] if moves else 0):
                     moves.append((now, int(version)))
