@@ -74,9 +74,9 @@ class Viewer:
             writer.close()
 
     def _polls(self) -> list[tuple[str, float]]:
-        """What a wall asks for, and how often, seconds; without a promotion its day's flows and timeline alone."""
+        """What a wall asks for, and how often, seconds; without a promotion its day's flows, timeline and alerts alone."""
         if self._promotion is None:
-            return [("flows", 20), ("timeline", 10)]
+            return [("flows", 20), ("timeline", 10), ("open-alerts", 3)]
         of, window = f"/api/v1/promotions/{quote(self._promotion['promotion_id'])}", self._promotion["window"]
         minutes = (from_rfc3339(window["to"]) - from_rfc3339(window["from"])) // _MINUTE_MS
         return [
@@ -85,6 +85,7 @@ class Viewer:
             (f"{of}/beside?step=1", 30),
             (f"{of}/versions", 30),
             ("timeline", 10),
+            ("open-alerts", 3),
             ("flows", 20),
         ]
 
@@ -92,6 +93,8 @@ class Viewer:
         """Windows end where the stream says that time stands."""
         if path.startswith("/"):
             return path
+        if path == "open-alerts":
+            return f"{self._brand}/{path}"
         until = self._watermark - self._watermark % _MINUTE_MS + _MINUTE_MS
         window = {"from": to_rfc3339(until - 86_400_000), "to": to_rfc3339(until)}
         if self._promotion is not None:
