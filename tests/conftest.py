@@ -28,7 +28,7 @@ _redis_database = itertools.cycle(range(1, _REDIS_DATABASES))
 
 _LONGEST = (
     "test_campaign", "test_complete_journey", "test_sink_exactly_once", "test_worker_crash", "test_ladder_change", "test_takeover",
-    "test_alerts", "test_warroom_process", "test_reshard", "test_worker", "test_replay", "test_mutations", "test_screen",
+    "test_network", "test_alerts", "test_warroom_process", "test_reshard", "test_worker", "test_replay", "test_mutations", "test_screen",
     "test_dlq", "test_backlog",
 )  # fmt: skip
 """The files that take a minute or more, longest first."""

@@ -20,6 +20,7 @@ from typing import Any, Self, TypeVar
 import redis
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
+from redis.crc import key_slot
 
 from deploy.stack.broker import MockBrokerConfig, mock_broker, read_ready
 from deploy.stack.kafka import default_cache, format_kafka, kafka_jars, kafka_server
@@ -140,7 +141,7 @@ class Servers:
             process = self._start(data, redis_server(data / "redis", port, options=options))
             nodes.append(Server(self, process, f"redis://127.0.0.1:{port}/0"))
             ports.append((port, bus))
-        _join([redis.Redis(port=port) for port, _ in ports], ports)
+        join_cluster([redis.Redis(port=port) for port, _ in ports], ("127.0.0.1", *ports[0]))
         return nodes
 
     def clickhouse(self) -> Server:
@@ -179,18 +180,24 @@ def _ask(client: redis.Redis, *command: object) -> Any:
     return client.execute_command(*command)  # type: ignore[no-untyped-call]
 
 
-def _join(clients: list[redis.Redis], ports: list[tuple[int, int]]) -> None:
-    """Make one cluster of empty nodes and wait until every one of them knows."""
+def join_cluster(clients: list[redis.Redis], first_node: tuple[str, int, int]) -> None:
+    """Make one cluster of empty nodes and wait until every one of them knows. `first_node`: address, port and bus port of the first."""
     try:
         for number, client in enumerate(clients):
             first, last = number * SLOTS // len(clients), (number + 1) * SLOTS // len(clients) - 1
             _ask(client, "CLUSTER", "ADDSLOTSRANGE", first, last)
             _ask(client, "CLUSTER", "SET-CONFIG-EPOCH", number + 1)
-            _ask(client, "CLUSTER", "MEET", "127.0.0.1", *ports[0])
+            _ask(client, "CLUSTER", "MEET", *first_node)
         wait_until(lambda: all(_whole(client, len(clients)) for client in clients), "the Redis Cluster to form", 20.0)
     finally:
         for client in clients:
             client.close()
+
+
+def master_of(tag: str, masters: int) -> int:
+    """Which of the masters of such a cluster, from 0, has the keys with this hash tag."""
+    slot = key_slot(tag.encode())
+    return next(number for number in range(masters) if slot < (number + 1) * SLOTS // masters)
 
 
 def _whole(client: redis.Redis, nodes: int) -> bool:

@@ -59,7 +59,8 @@ Sent = tuple[str, int, bytes | None, bytes | None, list[tuple[str, bytes]] | Non
 
 
 class Worker:
-    """One worker process, or another of rflow's that `module` runs, as the source in `root` has it. `port` is where its health is told."""
+    """One worker process, or another of rflow's that `module` runs, as the source in `root` has it. Its health is told at `host` and
+    `port`; `enter` is what its command line begins with, where it runs in another namespace."""
 
     def __init__(
         self,
@@ -69,16 +70,19 @@ class Worker:
         module: tuple[str, ...] = ("deploy", "worker"),
         port: int = 0,
         root: Path = ROOT,
+        host: str = "127.0.0.1",
+        enter: tuple[str, ...] = (),
     ) -> None:
+        self.host = host
         self.port = port or free_port()
         self.log = log
         self.root = root
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("RFLOW_")}
         with log.open("ab") as file:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", *module, *arguments],
+                [*enter, sys.executable, "-m", *module, *arguments],
                 cwd=root,
-                env={**inherited, **environment, "RFLOW_HTTP_PORT": str(self.port), "PYTHONUNBUFFERED": "1"},
+                env={**inherited, **environment, "RFLOW_HTTP_HOST": host, "RFLOW_HTTP_PORT": str(self.port), "PYTHONUNBUFFERED": "1"},
                 stdin=subprocess.DEVNULL,
                 stdout=file,
                 stderr=file,
@@ -95,7 +99,7 @@ class Worker:
     def get(self, path: str) -> tuple[int, bytes]:
         """Status and body of a path of the health server; status 0 while it does not answer."""
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=5) as answer:
+            with urllib.request.urlopen(f"http://{self.host}:{self.port}{path}", timeout=5) as answer:
                 return answer.status, answer.read()
         except urllib.error.HTTPError as error:
             return error.code, error.read()

@@ -136,7 +136,7 @@ class Trials:
                 feeder = Feeder(deployment.bootstrap, deployment.settings.topic_prefix, given, PARTITIONS)
                 crew.start()
                 feeder.finish()
-                _until(_Done(deployment), crew, "all records to be applied and stored")
+                _until(Done(deployment), crew, "all records to be applied and stored")
                 feeder.stop()
                 wrong = [*crew.stop(), *faults_of(deployment, given), *gaps(clickhouse_of(deployment.settings))]
                 assert not wrong, f"in peace: {wrong[:3]}"
@@ -191,7 +191,7 @@ class Trials:
                     result.suffered += self._burst(burst, striker, crew, watch, operation)
                 result.through("faults")
                 feeder.finish()
-                _until(_Done(deployment), crew, "all records to be applied and stored")
+                _until(Done(deployment), crew, "all records to be applied and stored")
                 result.through("finish")
             finally:
                 feeder.stop()
@@ -287,7 +287,7 @@ def _until(holds: Callable[[], object], crew: Crew, what: str, seconds: float = 
     wait_until(held, what, seconds)
 
 
-class _Done:
+class Done:
     """Whether everything that the input logs hold is applied, swept, published and stored."""
 
     def __init__(self, deployment: Deployment) -> None:
