@@ -3,7 +3,7 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
-PACKAGE := .[embedded,data,dev]
+PACKAGE := .[embedded,data,tracing,dev]
 SECONDS ?= 60
 
 .DEFAULT_GOAL := help
@@ -48,7 +48,7 @@ bench: install ## how fast it is on this machine
 
 lock: ## write constraints.txt anew, with the newest versions pyproject.toml allows
 	rm -rf .venv/lock && $(PYTHON) -m venv .venv/lock
-	.venv/lock/bin/python -m pip install --quiet '.[embedded,data,dev,fuzz]'
+	.venv/lock/bin/python -m pip install --quiet '.[embedded,data,tracing,dev,fuzz]'
 	head -1 constraints.txt > .venv/lock/constraints.txt
 	.venv/lock/bin/python -m pip freeze --exclude rflow >> .venv/lock/constraints.txt
 	mv .venv/lock/constraints.txt constraints.txt && rm -rf .venv/lock

@@ -9,16 +9,17 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import structlog
 import uvicorn
 import uvloop
 
 from deploy.health import HealthServer, Report
-from deploy.settings import Settings, faust_auth
+from deploy.settings import Settings, SettingsError, faust_auth
 from deploy.wiring import (
     arm_crash_point,
     connections_of,
@@ -44,6 +45,9 @@ from warroom.alerts.watch import Watch
 from warroom.auth.accounts import AccountsFile
 from warroom.web.app import make_app
 
+if TYPE_CHECKING:
+    from streams.tracing import Tracing
+
 log = structlog.get_logger(__name__)
 
 _STALE_SECONDS = 30.0
@@ -57,8 +61,24 @@ def run_worker(settings: Settings) -> None:
 
 async def _worker(settings: Settings) -> None:
     arm_crash_point(settings)
-    worker = Worker(worker_config(settings, process_name("worker")), connections_of(settings), wall_clock, faust_auth(settings.kafka))
+    name = process_name("worker")
+    with _tracing(settings, name) as tracing:
+        await _run_worker(
+            settings, Worker(worker_config(settings, name), connections_of(settings), wall_clock, faust_auth(settings.kafka), tracing)
+        )
 
+
+def _tracing(settings: Settings, name: str) -> AbstractContextManager[Tracing | None]:
+    if not settings.otlp_endpoint:
+        return nullcontext()
+    try:
+        from deploy.tracing import tracing
+    except ImportError as error:
+        raise SettingsError(f"otlp_endpoint: expected OpenTelemetry (pip install 'rflow[tracing]'), found: {error}") from error
+    return tracing(settings, name)
+
+
+async def _run_worker(settings: Settings, worker: Worker) -> None:
     def report() -> Report:
         health, shards = worker.health()
         return Report(health is not Health.DEGRADED, health is Health.READY, {"state": health.value, "shards": shards})

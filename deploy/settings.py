@@ -111,6 +111,11 @@ class Settings(BaseSettings):
         "", description="the war room's address as people reach it, such as https://room.example; messages lead to its alerts"
     )
 
+    otlp_endpoint: str = Field(
+        "", pattern=r"^(https?://[^/].*)?$", description="where the workers' traces go, by OTLP over HTTP (http://HOST:4318); empty: none"
+    )
+    trace_ratio: float = Field(0.01, ge=0, le=1, description="the share of steps that are traced; a touchpoint goes by its traceparent")
+
     http_host: str = Field("127.0.0.1", description="where /metrics, /healthz and /readyz are served")
     http_port: int = Field(0, ge=0, le=65535, description="0: any free port")
     log_format: Literal["human", "json"] = "human"

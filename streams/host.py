@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
 from confluent_kafka import KafkaException
@@ -23,6 +23,9 @@ from streams.shard import Shard
 from streams.stage import Stage, StepConfig
 from streams.store import ShardStore
 from streams.takeover import LogInspector
+
+if TYPE_CHECKING:
+    from streams.tracing import Tracing
 
 log = structlog.get_logger(__name__)
 
@@ -46,6 +49,7 @@ class ShardHost:
         worker: str,
         now: Callable[[], int],
         check_future: bool = True,
+        tracing: Tracing | None = None,
     ) -> None:
         self.topics = tuple(topic_prefix + kind.topic for kind in KINDS)
         self.publisher = Publisher(kafka, topic_prefix)
@@ -66,6 +70,7 @@ class ShardHost:
         self._connections = connections
         self._key_prefix = key_prefix
         self._worker = worker
+        self._tracing = tracing
         self._now = now
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._full: set[Place] = set()
@@ -153,6 +158,7 @@ class ShardHost:
             self._inspector,
             self._now,
             f"{self._worker}:{time.time_ns():x}",
+            self._tracing,
         )
         self.shards[number] = shard
         told = ""

@@ -54,6 +54,7 @@ RECOMPUTED = Counter("rflow_recomputed_users", "Users put under a new ladder, by
 RECOMPUTED_SHORT = Counter(
     "rflow_recomputed_short", "Users put under a new ladder that asks for more pieces of an evidence than were kept of them."
 )
+SPANS = Counter("rflow_spans", "Spans of traces, by whether the collector has taken them (sent, lost).", ["result"])
 LAG_RECORDS = Gauge("rflow_lag_records", "Records between the applied offset and the end of the log.", ["shard", "topic"])
 LAG_SECONDS = Gauge("rflow_lag_seconds", "Wall clock less the shard's watermark.", ["shard"])
 WATERMARK = Gauge("rflow_watermark_seconds", "The shard's watermark, in seconds since the epoch.", ["shard"])

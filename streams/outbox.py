@@ -16,6 +16,8 @@ from schemas.times import to_rfc3339
 from schemas.transition import CE_TYPE as TRANSITION_TYPE
 
 FORWARDED_HEADER = "rflow_forwarded"
+TRACE_HEADER = "traceparent"
+"""of W3C Trace Context"""
 MAX_DEAD_LETTER_BYTES = 4_000_000
 """A larger value is cut, its length and hash told in the headers."""
 MAX_KEY_BYTES = 65_536
@@ -45,7 +47,8 @@ class Forward(Struct, array_like=True, gc=False):
 
 
 class Entry(Struct, array_like=True, gc=False):
-    """The outputs of step `version` of `shard`. Transitions are (user id, JSON), rollups JSON; each at the index it is published with."""
+    """The outputs of step `version` of `shard`. Transitions are (user id, JSON), rollups JSON; each at the index it is published with.
+    `traces`: the trace context of the transitions that go on with one, by their index."""
 
     shard: int
     version: int
@@ -54,6 +57,7 @@ class Entry(Struct, array_like=True, gc=False):
     rollups: list[bytes]
     letters: list[Letter]
     forwards: list[Forward]
+    traces: dict[int, str] | None = None
 
 
 class Output(NamedTuple):
@@ -77,6 +81,8 @@ def outputs(entry: Entry) -> list[Output]:
         Output("transitions", shard, key, value, _cloudevent(shard, version, i, TRANSITION_TYPE, time))
         for i, (key, value) in enumerate(entry.transitions)
     ]
+    for i, context in (entry.traces or {}).items():
+        found[i].headers.append((TRACE_HEADER, context.encode()))
     found += [
         Output("deadletters", shard, letter.key, letter.value, _letter_headers(letter.headers, shard, version, i, time))
         for i, letter in enumerate(entry.letters)

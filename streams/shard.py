@@ -7,6 +7,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import msgspec
 import structlog
@@ -34,8 +35,10 @@ from streams.state import decode_state
 from streams.store import ShardStore
 from streams.takeover import LogInspector, refuse_forgotten
 
-log = structlog.get_logger(__name__)
+if TYPE_CHECKING:
+    from streams.tracing import StepTrace, Tracing
 
+log = structlog.get_logger(__name__)
 
 _STORE_ERRORS = (RedisError, OSError, TimeoutError)
 
@@ -57,6 +60,7 @@ class Shard:
         inspector: LogInspector,
         now: Callable[[], int],
         token: str,
+        tracing: Tracing | None = None,
     ) -> None:
         self.number = number
         self.stage = Stage.OPENING
@@ -74,6 +78,7 @@ class Shard:
         self._inspector = inspector
         self._now = now
         self._token = token
+        self._tracing = tracing
         self._steps = 0
         self._labels = Labels([])
         self._pending: list[Record] = []
@@ -304,6 +309,7 @@ class Shard:
     async def _try_step(self, records: list[Record]) -> None:
         clock = time.perf_counter
         began = clock()
+        trace = self._tracing.step(self.number, records, began) if self._tracing else None
         # 1. Watch and read.
         idle = self._idle_watermark()
         turn = self._sweep_turn(idle)
@@ -330,14 +336,16 @@ class Shard:
             await self._store.release()
             return
         fold.meta.ladder = self._present.id
-        await self._apply(fold, read - began, read)
+        await self._apply(fold, read - began, read, trace)
 
-    async def _apply(self, fold: Fold, read_s: float, read: float) -> None:
+    async def _apply(self, fold: Fold, read_s: float, read: float, trace: StepTrace | None = None) -> None:
         """The second half of a step: what was folded goes to Redis and Kafka. Reading took `read_s` seconds and ended at `read`."""
         clock = time.perf_counter
         self._steps += 1
         fold.meta.token = f"{self._token}:{self._steps}"
         states_out, entry = fold.finish()
+        if trace:
+            trace.found(entry)
         folded = clock()
         # 3. Write, all or nothing; 5. the trim of what has been acknowledged rides along.
         new = {} if fold.meta.ladder in self._ladders else {fold.meta.ladder: encode_rules(self._rules.ladder)}
@@ -352,6 +360,8 @@ class Shard:
         crash_point(CrashPoint.STEP_BEFORE_PUBLISH)
         await self._publish(entry)
         crash_point(CrashPoint.STEP_AFTER_PUBLISH)
+        if trace:
+            trace.end(entry, (read, folded, applied, clock()))
         self._metrics.step(fold, self.unacknowledged, read_s, folded - read, applied - folded, clock() - applied)
 
     async def _until_durable(self) -> bool:

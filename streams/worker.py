@@ -7,7 +7,7 @@ import gc
 import time
 from collections.abc import Callable
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
 from msgspec import Struct
@@ -21,6 +21,9 @@ from streams.ladder import Rules
 from streams.link import Connections
 from streams.logs import LogReader
 from streams.stage import Stage, StepConfig
+
+if TYPE_CHECKING:
+    from streams.tracing import Tracing
 
 log = structlog.get_logger(__name__)
 
@@ -56,7 +59,14 @@ class Health(StrEnum):
 class Worker:
     """One worker. `run` returns after `stop`; it raises what made going on impossible."""
 
-    def __init__(self, config: WorkerConfig, connections: Connections, now: Callable[[], int], auth: dict[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        config: WorkerConfig,
+        connections: Connections,
+        now: Callable[[], int],
+        auth: dict[str, Any] | None = None,
+        tracing: Tracing | None = None,
+    ) -> None:
         self._config = config
         self.host = ShardHost(
             config=config.step,
@@ -68,6 +78,7 @@ class Worker:
             worker=config.worker,
             now=now,
             check_future=config.check_future,
+            tracing=tracing,
         )
         self._reader = LogReader(config.kafka)
         self._app = make_app(config.group, self.host, self._reader, **(auth or {}))

@@ -125,7 +125,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="rflow-image-") as made:
         folder = (given.folder or Path(made)).resolve()
         folder.mkdir(parents=True, exist_ok=True)
-        extras = {} if given.no_demo else {"EXTRAS": "[embedded,data]"}
+        extras = {} if given.no_demo else {"EXTRAS": "[embedded,data,tracing]"}
         built = Builder(folder, context(folder), extras).build(read_dockerfile(DOCKERFILE))
         size = subprocess.run(["du", "-sm", str(built.root)], capture_output=True, text=True, check=True).stdout.split()[0]
         say(f"{size} MB")
