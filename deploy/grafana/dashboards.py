@@ -82,6 +82,7 @@ PROCESSOR = Dashboard(
             ("sum(increase(rflow_step_conflicts_total[5m]))", "steps thrown away"),
             ("sum(increase(rflow_step_replies_lost_total[5m]))", "replies lost"),
             ("sum(increase(rflow_heads_forced_total[5m]))", "heads forced"),
+            ('sum(increase(rflow_spans_total{result="lost"}[5m]))', "spans lost"),
             ("sum(rflow_watchdog_trips_total)", "watchdog"),
             ("sum by (what) (increase(rflow_dropped_evidence_total[5m]))", "dropped {{what}}"),
             quiet=True,
