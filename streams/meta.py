@@ -89,13 +89,13 @@ def encode_meta(meta: Meta) -> dict[str, bytes]:
 
 
 def decode_meta(fields: dict[str, bytes]) -> Meta:
-    """The meta from its hash, `format` that which the next step writes; an empty hash is a shard that has not started.
+    """The meta from its hash, `format` that which the next step leaves; an empty hash is a shard that has not started.
 
     Raises StateUnreadable, or StateTooNew where a later release has written it.
     """
     try:
         refuse_newer(msgspec.json.decode(fields.get("format", b"1"), type=int))
         told = {name: msgspec.json.decode(value) for name, value in fields.items() if name in _NAMES}
-        return msgspec.convert({**told, "format": FORMAT}, Meta)
+        return msgspec.convert({**told, "format": max(FORMAT, told.get("format", 1))}, Meta)
     except (msgspec.ValidationError, msgspec.DecodeError) as error:
         raise StateUnreadable(f"expected a shard's meta as this release writes it, found: {error}") from None

@@ -21,7 +21,7 @@ from deploy.stack.ports import free_port
 from schemas.partition import partition_of
 from schemas.topics import load_topics
 from streams.errors import LadderChanged
-from streams.formats import FORMAT
+from streams.formats import KNOWN
 from streams.store import ShardKeys
 from tests.integration.sink_world import config as sink_config
 from tests.integration.sink_world import query, run_until_stored
@@ -325,14 +325,14 @@ def test_foreign_bytes_and_what_a_later_release_wrote_stop_their_shards_alone(de
     newer = (shard + 1) % 4
     keys = [ShardKeys(deployment.settings.redis_prefix, number) for number in range(4)]
     client.set(keys[shard].user + "acme:u7", b"\xc1 not ours")
-    client.hset(keys[newer].meta, "format", FORMAT + 1)
+    client.hset(keys[newer].meta, "format", KNOWN + 1)
     before = client.hgetall(keys[newer].meta)
     ends = deployment.produce(likes(0, 100))
     worker = start(deployment)
     why = until_stopped(deployment, worker, shard)
     assert f"shard {shard}" in why
     assert "acme:u7" in why
-    assert f"found form {FORMAT + 1}: a later release has worked on it" in until_stopped(deployment, worker, newer)
+    assert f"found form {KNOWN + 1}: a later release has worked on it" in until_stopped(deployment, worker, newer)
     others = {number: ends[deployment.topic(LIKES), number] for number in {0, 1, 2, 3} - {shard, newer}}
 
     def applied() -> dict[int, int]:

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from streams.errors import StateTooNew, StateUnreadable
-from streams.formats import FORMAT
+from streams.formats import FORMAT, KNOWN
 from streams.meta import Meta, decode_meta, encode_meta
 from streams.outbox import outputs
 from streams.state import decode_state
@@ -64,9 +64,13 @@ def test_the_kept_states_use_every_field_that_a_state_has() -> None:
 
 
 def test_what_a_later_release_has_written_is_refused_with_words() -> None:
-    newer = {**encode_meta(Meta(version=7)), "format": b"%d" % (FORMAT + 1), "offsets": b'{"of": "another kind"}'}
-    with pytest.raises(StateTooNew, match=rf"expected .* form {FORMAT} or an earlier one, .* found form {FORMAT + 1}: a later release"):
+    newer = {**encode_meta(Meta(version=7)), "format": b"%d" % (KNOWN + 1), "offsets": b'{"of": "another kind"}'}
+    with pytest.raises(StateTooNew, match=rf"expected .* form {KNOWN} or an earlier one, .* found form {KNOWN + 1}: a later release"):
         decode_meta(newer)
+
+
+def test_the_form_written_is_one_that_is_read() -> None:
+    assert 1 <= FORMAT <= KNOWN <= FORMAT + 1
 
 
 @pytest.mark.parametrize("told", [b"null", b'"1"', b"1.5", b"{", b""])
