@@ -101,5 +101,6 @@ _CLOUDEVENT: Document = {
         "ce_type": {"type": "string", "description": "What the record is, with its version."},
         "ce_time": {"type": "string", "format": "date-time", "description": "When it was found."},
         "content-type": {"type": "string", "description": "The media type of the value."},
+        "traceparent": {"type": "string", "description": "W3C Trace Context, of transitions that a traced touchpoint has caused."},
     },
 }

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import msgspec
 from msgspec import Struct
 
+from schemas.cloudevents import cloudevent
 from schemas.deadletter import DeadLetterHeaders
 from schemas.rollup import CE_TYPE as ROLLUP_TYPE
 from schemas.times import to_rfc3339
@@ -106,7 +107,7 @@ def outputs(entry: Entry) -> list[Output]:
 def version_of(headers: Mapping[str, object], topic: str, shard: int) -> int | None:
     """The step that wrote a record of an output topic, by its headers; None if no step of this shard did."""
     name = headers.get("ce_id")
-    if headers.get("ce_source") != _source(topic, shard) or not isinstance(name, bytes):
+    if headers.get("ce_source") != _source(topic, shard).encode() or not isinstance(name, bytes):
         return None
     found = re.fullmatch(rb"%d:(\d{1,18}):\d{1,18}" % shard, name)
     return int(found[1]) if found else None
@@ -129,18 +130,11 @@ def portable(headers: Sequence[tuple[str, bytes | None]] | None) -> Headers:
 
 
 def _cloudevent(shard: int, version: int, index: int, type_: str, time: str) -> Headers:
-    return [
-        ("ce_specversion", b"1.0"),
-        ("ce_id", f"{shard}:{version}:{index}".encode()),
-        ("ce_source", _source(f"{type_.split('.')[1]}s", shard)),
-        ("ce_type", type_.encode()),
-        ("ce_time", time.encode()),
-        ("content-type", b"application/json"),
-    ]
+    return cloudevent(_source(f"{type_.split('.')[1]}s", shard), f"{shard}:{version}:{index}", type_, time)
 
 
-def _source(topic: str, shard: int) -> bytes:
-    return f"/rflow/{topic}/{shard}".encode()
+def _source(topic: str, shard: int) -> str:
+    return f"/rflow/{topic}/{shard}"
 
 
 def _letter_headers(headers: DeadLetterHeaders, shard: int, version: int, index: int, time: str) -> Headers:

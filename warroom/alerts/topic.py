@@ -10,6 +10,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from schemas.acknowledged import Offsets
 from schemas.alert import CE_TYPE, Alert
+from schemas.cloudevents import cloudevent
 from sinks.channels.delivery import TryLater
 
 TOPIC = "alerts"
@@ -66,11 +67,4 @@ class AlertTopic:
 
 
 def _headers(alert: Alert) -> list[tuple[str, str | bytes | None]]:
-    return [
-        ("ce_specversion", b"1.0"),
-        ("ce_id", f"{alert.alert_id}:{alert.version}".encode()),
-        ("ce_source", b"/rflow/alerts"),
-        ("ce_type", CE_TYPE.encode()),
-        ("ce_time", alert.at.encode()),
-        ("content-type", b"application/json"),
-    ]
+    return [*cloudevent("/rflow/alerts", f"{alert.alert_id}:{alert.version}", CE_TYPE, alert.at)]

@@ -11,6 +11,7 @@ import msgspec
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 
 from schemas.acknowledged import Offsets
+from schemas.cloudevents import cloudevent
 from schemas.promotion import CE_TYPE, Promotion
 from warroom.promotions.book import Waiting, decode
 from warroom.promotions.errors import DeskAway
@@ -104,14 +105,7 @@ class PromotionTopic:
 
 def headers(one: Waiting) -> list[tuple[str, str | bytes | None]]:
     """The CloudEvents headers of a version."""
-    return [
-        ("ce_specversion", b"1.0"),
-        ("ce_id", f"{one.promotion_id}:{one.version}".encode()),
-        ("ce_source", b"/rflow/promotions"),
-        ("ce_type", CE_TYPE.encode()),
-        ("ce_time", decode(one.record).changed_at.encode()),
-        ("content-type", b"application/json"),
-    ]
+    return [*cloudevent("/rflow/promotions", f"{one.promotion_id}:{one.version}", CE_TYPE, decode(one.record).changed_at)]
 
 
 def _promotions(message: Message) -> list[tuple[Promotion, bytes]]:
