@@ -79,6 +79,8 @@ class OrderRow(Struct, gc=False, kw_only=True):
     guide_id: str | None = None
     first_touch: TouchPlace | None = None
     last_touch: TouchPlace | None = None
+    layer_channel: str | None = None
+    layer_store_id: str | None = None
 
 
 class Rollup(Struct, gc=False, kw_only=True):

@@ -55,6 +55,8 @@ class Transition(Struct, gc=False, kw_only=True):
 
     `id` is `shard:version:index`; `seq` grows by one per user; `effective_at` never runs backwards for a user;
     `occurred_at` is the causing event's own time; `dwell_ms` is the time since the user's previous transition (null for the first).
+    `former_touch` is what that one told in `touch`: the labels under which the user stood in the layer left. Null for the first, and where
+    a build wrote the previous one that did not keep it.
     """
 
     id: str
@@ -77,3 +79,4 @@ class Transition(Struct, gc=False, kw_only=True):
     cause: Cause
     touch: Touch
     first_touch: FirstTouch
+    former_touch: Touch | None = None

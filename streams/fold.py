@@ -39,6 +39,7 @@ from streams.state import (
     new_state,
     with_entry,
 )
+from streams.touches import last_touch, layer_touch, note_layer_touch
 
 LATE_MS = 600_000
 """A touchpoint more than this behind the watermark is late."""
@@ -272,6 +273,7 @@ class Fold:
         if dropped_refunds:
             self.counts.dropped["refunds"] += dropped_refunds
         text = self._labels.text
+        brought_by = layer_touch(state, self._labels) or Touch()
         self.counts.orders.append(
             OrderRow(
                 event_id=touchpoint.event_id,
@@ -301,6 +303,8 @@ class Fold:
                     store_id=text(state.last_store),
                     guide_id=text(state.last_guide),
                 ),
+                layer_channel=brought_by.channel,
+                layer_store_id=brought_by.store_id,
             )
         )
 
@@ -328,21 +332,14 @@ class Fold:
             to = layer_at(state, brand.until, deadline, state.layer)
             cause = Cause(type=lapse.evidence, at=to_rfc3339(lapse.at + state.base))
             self._transition(
-                state, brand, user_id, to, TransitionKind.DECAY, deadline, deadline, cause, self._last_touch(state), late=False
+                state, brand, user_id, to, TransitionKind.DECAY, deadline, deadline, cause, last_touch(state, self._labels), late=False
             )
 
     def recompute(self, state: State, brand: Brand, user_id: str, to: int) -> None:
         """A new ladder puts the user on another layer, at their clock: nothing that happened is the cause."""
         clock = state.clock
-        self._transition(state, brand, user_id, to, TransitionKind.RECOMPUTE, clock, clock, Cause(), self._last_touch(state), late=False)
-
-    def _last_touch(self, state: State) -> Touch:
-        text = self._labels.text
-        return Touch(
-            channel=text(state.last_channel),
-            campaign_id=text(state.last_campaign),
-            store_id=text(state.last_store),
-            guide_id=text(state.last_guide),
+        self._transition(
+            state, brand, user_id, to, TransitionKind.RECOMPUTE, clock, clock, Cause(), last_touch(state, self._labels), late=False
         )
 
     # --- outputs ------------------------------------------------------------------------------------------------------------------
@@ -361,11 +358,12 @@ class Fold:
         late: bool,
     ) -> None:
         layers, base, index = self._rules.layers, state.base, len(self._transitions)
-        came_from = state.layer
+        came_from, former_touch = state.layer, layer_touch(state, self._labels)
         state.seq += 1
         state.layer = to
         dwell = None if state.since is None else effective - state.since
         state.since = effective
+        note_layer_touch(state, self._labels, touch)
         users = self._users(brand.name)
         users[came_from] -= 1
         users[to] += 1
@@ -396,6 +394,7 @@ class Fold:
                 campaign_id=self._labels.text(state.first_campaign),
                 at=None if state.first_at is None else to_rfc3339(state.first_at + base),
             ),
+            former_touch=former_touch,
         )
         self._transitions.append((user_id.encode(), _encode_json(transition)))
 

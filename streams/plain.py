@@ -57,7 +57,8 @@ class PlainTransition(Struct, frozen=True, kw_only=True):
 
     `cause_type` is the event's type, of a decay the evidence's name; `cause_at` the event's time, of a decay the time of the
     piece that lapsed. `touch` is (channel, campaign, store, guide) of the causing event, of a decay those of the user's last
-    touch. `first_touch` is (channel, campaign, time) of the earliest touch known by then. `seq` counts from 1.
+    touch. `first_touch` is (channel, campaign, time) of the earliest touch known by then. `seq` counts from 1. `former_touch` is the
+    `touch` of the user's transition before, None for the first.
     """
 
     brand: str
@@ -74,6 +75,7 @@ class PlainTransition(Struct, frozen=True, kw_only=True):
     cause_at: int
     touch: Touch
     first_touch: FirstTouch
+    former_touch: Touch | None = None
 
 
 class PlainFigures(Struct):
@@ -101,7 +103,8 @@ class PlainPace(Struct):
 
 
 class PlainUser:
-    """One user: `layer` is the index of the layer at `clock`, `seq` the number of transitions so far, `moved_at` the latest's time."""
+    """One user: `layer` is the index of the layer at `clock`, `seq` the number of transitions so far, `moved_at` and
+    `moved_by` the latest's time and touch."""
 
     def __init__(self, evidence: PlainEvidence, clock: int) -> None:
         self.evidence = evidence
@@ -109,6 +112,7 @@ class PlainUser:
         self.layer = 0
         self.seq = 0
         self.moved_at: int | None = None
+        self.moved_by: Touch | None = None
         self.ring: deque[str] = deque(maxlen=RING)
 
     def has_taken(self, record: Touchpoint) -> bool:
@@ -290,8 +294,9 @@ class PlainFold:
             cause_at=cause[1],
             touch=touch,
             first_touch=(first.channel, first.campaign, first.at) if first else (None, None, None),
+            former_touch=user.moved_by,
         )
-        user.layer, user.seq, user.moved_at = to, transition.seq, effective_at
+        user.layer, user.seq, user.moved_at, user.moved_by = to, transition.seq, effective_at, touch
         return transition
 
     def _take(self, key: UserKey, user: PlainUser, record: Touchpoint) -> None:

@@ -19,6 +19,9 @@ MAX_ORDERS = MAX_RELATIONS = MAX_REFUNDS = 512
 
 LabelRef = int | str | None
 
+UNTOLD = -1
+"""In the place of a label's number: an earlier build did not keep it."""
+
 
 class RelationEntry(Struct, array_like=True, gc=False):
     """The last change of one relation: `kind` is its number in `RELATION_KINDS`."""
@@ -58,6 +61,9 @@ class State(Struct, array_like=True, gc=False):
 
     `exposures` and `interactions` are the user's pace in those logs in the minute of the last record that counted (`streams.pace`), None
     before the first; `..._before` in the minute last told of before that one.
+
+    `layer_channel` to `layer_guide` are what the latest transition told of its touch: what brought the user to the current layer. States of
+    earlier builds end before them; there `layer_channel` is UNTOLD.
     """
 
     format: int
@@ -82,6 +88,10 @@ class State(Struct, array_like=True, gc=False):
     interactions: int | None
     exposures_before: int | None
     interactions_before: int | None
+    layer_channel: LabelRef = UNTOLD
+    layer_campaign: LabelRef = None
+    layer_store: LabelRef = None
+    layer_guide: LabelRef = None
 
 
 encode_state = msgspec.msgpack.Encoder().encode
@@ -91,7 +101,8 @@ decode_state = msgspec.msgpack.Decoder(State).decode
 def new_state(base: int, slots: int) -> State:
     """A user first seen at `base`, without evidence, on the lowest layer."""
     return State(
-        FORMAT, 0, 0, base, 0, None, [None] * slots, None, None, None, None, None, None, None, None, None, None, b"", None, None, None, None
+        FORMAT, 0, 0, base, 0, None, [None] * slots, None, None, None, None, None, None, None, None, None, None, b"", None, None, None,
+        None, None,
     )  # fmt: skip
 
 

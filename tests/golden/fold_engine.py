@@ -13,7 +13,7 @@ from schemas.ladder import Ladder
 from schemas.rollup import OrderRow, Rollup
 from schemas.times import from_rfc3339
 from schemas.touchpoint import CATALOGUE, KINDS, PURCHASE, Tick, Touchpoint
-from schemas.transition import Transition
+from schemas.transition import Touch, Transition
 from streams.fold import Fold, Record
 from streams.labels import Labels
 from streams.ladder import Rules
@@ -195,9 +195,14 @@ def plain(t: Transition) -> PlainTransition:
         dwell_ms=t.dwell_ms,
         cause_type=t.cause.type or "",
         cause_at=occurred if t.cause.at is None else from_rfc3339(t.cause.at),
-        touch=(t.touch.channel, t.touch.campaign_id, t.touch.store_id, t.touch.guide_id),
+        touch=_labels(t.touch),
         first_touch=(first.channel, first.campaign_id, None if first.at is None else from_rfc3339(first.at)),
+        former_touch=None if t.former_touch is None else _labels(t.former_touch),
     )
+
+
+def _labels(touch: Touch) -> tuple[str | None, str | None, str | None, str | None]:
+    return (touch.channel, touch.campaign_id, touch.store_id, touch.guide_id)
 
 
 def figures(rollups: Sequence[Rollup]) -> PlainFigures:

@@ -34,6 +34,7 @@ class _User:
     layer: int = 0
     seq: int = 0
     first: TouchPlace | None = None
+    moved_by: Touch | None = None
 
 
 class Shard:
@@ -144,8 +145,9 @@ class Shard:
             cause=Cause(event_id="e", type="ad_click", topic="touchpoints.interaction", partition=self._shard, offset=index),
             touch=Touch(channel=channel, store_id="s1"),
             first_touch=FirstTouch(channel=first.channel, at=to_rfc3339(first.at)) if first else FirstTouch(),
+            former_touch=user.moved_by,
         )
-        user.layer = to
+        user.layer, user.moved_by = to, transition.touch
         return msgspec.json.encode(transition)
 
     def _rollups(

@@ -292,6 +292,20 @@ def test_what_rows_say_is_refunded_adds_up_to_what_counts(ladder: Ladder, record
         assert total == min(paid, sum(o.amount for o in own if o.type != PURCHASE))
 
 
+@few
+@given(ladders(), consistent_records(), st.data())
+def test_an_order_tells_what_brought_its_buyer_to_their_layer(ladder: Ladder, records: Records, data: st.DataObject) -> None:
+    run = Run(ladder, [[event] for event in data.draw(with_sweeps(records))])
+    for rollup in run.shard.rollups:
+        for row in rollup.orders:
+            own = [t for t in run.shard.transitions if (t.brand, t.user_id) == (row.brand, row.user_id)]
+            # of the order's own step only decays come before it
+            before = [t for t in own if t.version < rollup.version or (t.version == rollup.version and t.cause.event_id is None)]
+            told = (row.layer_before, row.layer_channel, row.layer_store_id)
+            last = before[-1] if before else None
+            assert told == ((last.to, last.touch.channel, last.touch.store_id) if last else (ladder.layers[0].id, None, None))
+
+
 def _sums(run: Run) -> Counter[Any]:
     """Everything in rollups that must add up to the same, however the steps were cut."""
     found: Counter[Any] = Counter()
