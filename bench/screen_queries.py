@@ -1,10 +1,11 @@
 """How long the screen's queries take over a day of very many transitions and orders.
 
-    python -m bench.screen_queries --transitions 100000000 --orders 20000000 --write-readme
+    python -m bench.screen_queries --transitions 100000000 --orders 20000000 --data FOLDER --write-readme
 
 The records are made by ClickHouse itself, straight into its tables; the tables of sums are filled from them through the sink's own inlets
-and columns (`sinks.tables`). Each query is the war room's own, asked three times after a first; the slowest counts. The exit status is 0
-only if every query that a screen repeats stays below a second.
+and columns (`sinks.tables`), with more memory than `rflow up` gives the engine. Then it is started again as `rflow up` runs it. Each query
+is the war room's own, asked three times after a first; the slowest counts. The exit status is 0 only if every query that a screen repeats
+stays below a second. What `--data` keeps is asked again without being made again.
 """
 
 from __future__ import annotations
@@ -12,18 +13,22 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
+import re
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+import msgspec
 from clickhouse_connect.driver.client import Client
+from msgspec.structs import replace
 
 from bench.machine import cpu_seconds, describe
-from deploy.stack.servers import StackConfig
+from deploy.stack.servers import CLICKHOUSE_MIB, StackConfig
 from deploy.stack.supervisor import Stack
 from schemas.ladder_file import load_ladder
 from schemas.times import DAY_MS, MINUTE_MS
@@ -31,7 +36,7 @@ from sinks.client import connect
 from sinks.config import ClickHouse
 from sinks.errors import SinkError
 from sinks.migrate import migrate
-from sinks.tables import ORDERS, PARTS, TRANSITIONS, Table
+from sinks.tables import MOVE_SAMPLE, ORDERS, PARTS, SAMPLED_ONE_IN, TRANSITIONS, Table
 from warroom.compare import Period, compare_periods
 from warroom.drill import Dimension, Drill
 from warroom.figures import By
@@ -50,6 +55,8 @@ _PARTITIONS = 4
 _CHUNKS = 24
 _TIMES = 3
 _DAY = (_MIDNIGHT, _MIDNIGHT + DAY_MS)
+_FILLING_MIB = 10_240
+_ONE_BY_ONE = {"max_insert_threads": 1}
 
 
 class Size(NamedTuple):
@@ -58,6 +65,13 @@ class Size(NamedTuple):
     transitions: int
     orders: int
     users: int
+
+
+class Filled(msgspec.Struct, frozen=True, kw_only=True):
+    """What a folder holds, and the seconds that making it took."""
+
+    size: Size
+    seconds: float
 
 
 class Timed(NamedTuple):
@@ -79,24 +93,33 @@ _LABELS = """
     if(intDiv(h, 72) % 4 = 0, concat('sh-', toString(intDiv(h, 288) % 40)), '') AS store_id,
     if(intDiv(h, 72) % 4 = 1, concat('g-', toString(intDiv(h, 288) % 200)), '') AS guide_id"""
 
+
+def _labelled(prefix: str, of: str) -> str:
+    """The same labels of another number, by names of their own."""
+    text = re.sub(r"\bh\b", of, _LABELS)
+    return re.sub(r"AS (\w+)", rf"AS {prefix}_\1", text)
+
+
 _CYCLE = "['R1', 'R2', 'R3', 'R4', 'R5', 'R4', 'R3', 'R2']"
 """The way that everybody goes round and round, from wherever they come in."""
 
 
 def _transitions(size: Size, begin: int, count: int) -> str:
     """Every user enters on the day before, and moves on in turn over the day, as often as all together make the number."""
+    former = ", ".join(f"if(turn = 0, '', former_{name})" for name in ("channel", "campaign_id", "store_id", "guide_id"))
     return f"""
 INSERT INTO transitions (block, shard, version, `index`, brand, user_id, seq, from_layer, to_layer, direction, kind, occurred_at,
     effective_at, detected_at, late, dwell_ms, ladder, cause_type, channel, campaign_id, store_id, guide_id, first_channel,
-    first_campaign_id, first_touch_at)
+    first_campaign_id, first_touch_at, former_channel, former_campaign_id, former_store_id, former_guide_id, former_known)
 SELECT intDiv(number, 1000000) + 1, number % {_PARTITIONS}, intDiv(number, 2000), number % 2000, '{_BRAND}', {_user("who", size)},
     turn + 1, if(turn = 0, 'R0', {_CYCLE}[1 + (place + turn + 7) % 8]) AS a, {_CYCLE}[1 + (place + turn) % 8] AS b,
     if(a < b, 'forward', 'reverse'), if(a < b, 'advance', 'retract'), at, at, at, false, if(turn = 0, NULL, 1), '5r@1', 'ad_click',
-    channel, campaign_id, store_id, guide_id, channel, campaign_id, {_time("who", size)}
+    channel, campaign_id, store_id, guide_id, channel, campaign_id, {_time("who", size)}, {former}, true
 FROM
 (
     SELECT number, number % {size.users} AS who, intDiv(number, {size.users}) AS turn, cityHash64(who, 2) AS place,
-        cityHash64(number, 1) AS h, {_time("number", size)} AS at, {_LABELS}
+        cityHash64(number, 1) AS h, {_time("number", size)} AS at, {_LABELS},
+        cityHash64(toUInt64(greatest(toInt64(number) - {size.users}, 0)), 1) AS g, {_labelled("former", "g")}
     FROM numbers({begin}, {count})
 )"""
 
@@ -115,15 +138,17 @@ def _time(number: str, size: Size) -> str:
 def _orders(size: Size, begin: int, count: int) -> str:
     return f"""
 INSERT INTO orders (block, shard, version, event_id, type, brand, user_id, order_id, occurred_at, amount, refunded, currency, layer_before,
-    first_seen, channel, campaign_id, store_id, guide_id)
+    first_seen, channel, campaign_id, store_id, guide_id, layer_channel, layer_store_id)
 SELECT intDiv(number, 1000000) + 1, number % {_PARTITIONS}, intDiv(number, 2000), toString(number),
     if(h % 50 = 7, 'refund', 'purchase'), '{_BRAND}', concat('u', leftPad(toString(cityHash64(number) % {size.users}), 9, '0')),
     concat('o', toString(number)), at, 1000 + h % 40000, if(h % 50 = 7, 1000, 0), 'CNY',
-    ['R1', 'R2', 'R3', 'R4', 'R5'][1 + cityHash64(number, 3) % 5], at - toIntervalHour(h % 60), channel, campaign_id, store_id, guide_id
+    ['R1', 'R2', 'R3', 'R4', 'R5'][1 + cityHash64(number, 3) % 5], at - toIntervalHour(h % 60), channel, campaign_id, store_id, guide_id,
+    layer_channel, layer_store_id
 FROM
 (
     SELECT number, cityHash64(number, 4) AS h,
-        fromUnixTimestamp64Milli(toInt64({_MIDNIGHT} + intDiv(number * {DAY_MS}, {size.orders})), 'UTC') AS at, {_LABELS}
+        fromUnixTimestamp64Milli(toInt64({_MIDNIGHT} + intDiv(number * {DAY_MS}, {size.orders})), 'UTC') AS at, {_LABELS},
+        cityHash64(number, 5) AS g, {_labelled("layer", "g")}
     FROM numbers({begin}, {count})
 )"""
 
@@ -156,10 +181,13 @@ def fill(client: Client, size: Size) -> float:
         print(f"{number + 1} of {_CHUNKS} parts of the records made after {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
     for number in range(2 * 24):
         for source, part in PARTS:
-            client.command(_copied(source, part, (_DAY[0] + (number - 24) * HOUR_MS, _DAY[0] + (number - 23) * HOUR_MS)))
+            hour = _DAY[0] + (number - 24) * HOUR_MS
+            client.command(_copied(source, part, (hour, hour + HOUR_MS)), settings=_ONE_BY_ONE)
         print(f"{number + 1} of 48 hours summed after {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
     for statement in _rest():
         client.command(statement)
+    while client.query("SELECT count() FROM system.merges").result_rows[0][0]:
+        time.sleep(1)
     return time.monotonic() - began
 
 
@@ -170,6 +198,8 @@ def _copied(source: Table, part: Table, span: tuple[int, int]) -> str:
     begin, end = (f"fromUnixTimestamp64Milli(toInt64({one}), 'UTC')" for one in span)
     names = ", ".join(f"`{name}`" for name in part.column_names)
     kept = f"brand = '{_BRAND}' AND {at} >= {begin} AND {at} < {end}"
+    if part is MOVE_SAMPLE:
+        kept += f" AND xxh3(user_id) % {SAMPLED_ONE_IN} = 0"
     return f"INSERT INTO {part.inlet} ({names}) SELECT {names} FROM {source.name} WHERE {kept}"
 
 
@@ -184,27 +214,30 @@ def questions(config: ClickHouse) -> Iterator[tuple[str, bool, Callable[[], obje
     yield "snapshot: usual, of the whole day", True, live.questions(_BRAND, _DAY[1] + HOUR_MS - 1, _DAY[1])["usual"]
     yield "promotion: sales by minute, whole day", True, lambda: sales.by_minute(_BRAND, *_DAY)
     yield "promotion: sales by cell, whole day", True, lambda: sales.by_cell(_BRAND, *_DAY)
-    yield "promotion: heads entered, whole day", True, lambda: sales.heads_entered(_BRAND, *_DAY, by_store=False)
+    for stores, with_stores in ((False, ""), (True, ", with stores")):
+        yield f"promotion: heads entered{with_stores}, whole day", True, partial(sales.heads_entered, _BRAND, *_DAY, by_store=stores)
+    yield "promotion: heads at the beginning", True, lambda: Sales(config).heads_at(_BRAND, _DAY[0] + DAY_MS // 2)
     yield "promotion: how far sales are stored", True, sales.as_of
     yield "flows, last hour", True, lambda: drill.flow_lines(hour)
     yield "flows, whole day", True, lambda: drill.flow_lines(day)
+    for of in ({"channel": "tmall"}, {"store_id": "sh-7"}, {"channel": "tmall", "store_id": "sh-7"}):
+        told = " and ".join(name.removesuffix("_id") for name in of)
+        yield f"flows of a {told}, whole day", True, partial(drill.flow_lines, replace(day, **of))
     for by in (Dimension.CHANNEL, Dimension.STORE):
-        yield f"what each {by} sold and moved, last hour", True, lambda by=by: drill.label_lines(hour, by, 100)  # type: ignore[misc]
-        yield f"what each {by} sold and moved, whole day", True, lambda by=by: drill.label_lines(day, by, 100)  # type: ignore[misc]
+        for span, length in ((hour, "last hour"), (day, "whole day")):
+            yield f"what each {by} sold and moved, {length}", True, partial(drill.label_lines, span, by, 100)
     yield "a channel by the minute, whole day", True, lambda: drill.label_steps(day, Dimension.CHANNEL, "tmall", 1)
-    yield "the stores of a channel, last hour", True, lambda: drill.label_lines(_narrowed(hour), Dimension.STORE, 100)
+    for span, length in ((hour, "last hour"), (day, "whole day")):
+        of_channel, of_store = replace(span, channel="tmall"), replace(span, store_id="sh-7")
+        yield f"the stores of a channel, {length}", True, partial(drill.label_lines, of_channel, Dimension.STORE, 100)
+        yield f"the layers of a store, {length}", True, partial(drill.label_lines, of_store, Dimension.LAYER, 100)
     yield "orders, a page", True, lambda: drill.order_lines(day, 100, Behind())
     yield "transitions, a page", True, lambda: drill.move_lines(day, "", "", 100, Behind())
     yield "census", True, lambda: drill.census(_BRAND)
-    yield "the stores of a channel, whole day", False, lambda: drill.label_lines(_narrowed(day), Dimension.STORE, 100)
-    yield "promotion: heads at the beginning, once in five minutes", False, lambda: Sales(config).heads_at(_BRAND, _DAY[0] + DAY_MS // 2)
     today, before = Period(begins=_DAY[0], ends=_DAY[1]), Period(begins=_DAY[0] - DAY_MS, ends=_DAY[0])
     yield "compare the day with the day before", False, lambda: compare_periods(drill, _BRAND, today, before, By.ALL)
-    yield "compare them by channel", False, lambda: compare_periods(drill, _BRAND, today, before, By.CHANNEL)
-
-
-def _narrowed(span: Span) -> Span:
-    return Span(brand=span.brand, start=span.start, end=span.end, channel="tmall")
+    for split in (By.CHANNEL, By.CAMPAIGN, By.STORE, By.GUIDE):
+        yield f"compare them by {split}", False, partial(compare_periods, drill, _BRAND, today, before, split)
 
 
 def measure(config: ClickHouse, pid: int) -> list[Timed]:
@@ -251,21 +284,36 @@ def _bytes_in(folder: Path) -> int:
     return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
 
 
-async def run(size: Size) -> tuple[list[Timed], str]:
-    """A new database, filled and asked; nothing is left of it."""
-    with tempfile.TemporaryDirectory(prefix="rflow-screen-") as folder:
-        async with Stack(StackConfig(data=Path(folder), servers=frozenset({"clickhouse"}))) as stack:
-            config = ClickHouse(url=stack.clickhouse_url, database="screen", timeout=3_600)
+async def run(size: Size, folder: Path) -> tuple[list[Timed], str]:
+    """A database in `folder`, filled unless it has been with as much, and asked. Raises ValueError if it was filled with another size, or
+    not to the end."""
+    told = folder / "filled.json"
+    known = msgspec.json.decode(told.read_bytes(), type=Filled) if told.exists() else None
+    if known is not None and known.size != size:
+        raise ValueError(f"expected {size} in {folder}, found {known.size}: name another folder")
+    if known is None and (folder / "clickhouse").exists():
+        raise ValueError(f"expected a whole database in {folder}, found one that was not filled to the end: remove it")
 
-            def work() -> tuple[list[Timed], float]:
-                migrate(config, load_ladder("5r"), _PARTITIONS)
-                with closing(connect(config, config.database)) as client:
-                    seconds = fill(client, size)
-                return measure(config, stack.pid("clickhouse") or 0), seconds
+    def filled(config: ClickHouse) -> None:
+        migrate(config, load_ladder("5r"), _PARTITIONS)
+        with closing(connect(config, config.database)) as client:
+            told.write_bytes(msgspec.json.encode(Filled(size=size, seconds=fill(client, size))))
 
-            found, seconds = await asyncio.to_thread(work)
-            disk = await asyncio.to_thread(_bytes_in, Path(folder)) / 1e9
-    return found, markdown(size, found, seconds, disk)
+    if known is None:
+        async with _clickhouse(folder, _FILLING_MIB) as stack:
+            await asyncio.to_thread(filled, _config(stack))
+    async with _clickhouse(folder) as stack:
+        found = await asyncio.to_thread(measure, _config(stack), stack.pid("clickhouse") or 0)
+        disk = await asyncio.to_thread(_bytes_in, folder) / 1e9
+    return found, markdown(size, found, msgspec.json.decode(told.read_bytes(), type=Filled).seconds, disk)
+
+
+def _clickhouse(folder: Path, mib: int = CLICKHOUSE_MIB) -> Stack:
+    return Stack(StackConfig(data=folder, servers=frozenset({"clickhouse"}), clickhouse_mib=mib))
+
+
+def _config(stack: Stack) -> ClickHouse:
+    return ClickHouse(url=stack.clickhouse_url, database="screen", timeout=3_600)
 
 
 def main() -> None:
@@ -274,9 +322,12 @@ def main() -> None:
     parser.add_argument("--transitions", type=int, default=10_000_000)
     parser.add_argument("--orders", type=int, default=2_000_000)
     parser.add_argument("--users", type=int, help="default: a fifth of the transitions")
+    parser.add_argument("--data", type=Path, help="keep the database in this folder, and take it from there; default: a new one, not kept")
     parser.add_argument("--write-readme", action="store_true", help="put the table into bench/README.md")
     options = parser.parse_args()
-    found, text = asyncio.run(run(Size(options.transitions, options.orders, options.users or options.transitions // 5)))
+    size = Size(options.transitions, options.orders, options.users or options.transitions // 5)
+    with tempfile.TemporaryDirectory(prefix="rflow-screen-") as folder:
+        found, text = asyncio.run(run(size, options.data or Path(folder)))
     print(text)
     if options.write_readme:
         before, _, rest = _README.read_text(encoding="utf-8").partition(BEGIN)

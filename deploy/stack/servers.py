@@ -17,6 +17,9 @@ from deploy.stack.process import ProcessSpec, python_module
 from deploy.stack.ready import http_answers
 from deploy.stack.redis import RedisKind, redis_server
 
+CLICKHOUSE_MIB = 2048
+"""What the embedded ClickHouse may allocate, unless told otherwise."""
+
 ServerName = Literal["broker", "redis", "clickhouse"]
 ALL_SERVERS: frozenset[ServerName] = frozenset({"broker", "redis", "clickhouse"})
 
@@ -33,6 +36,8 @@ class StackConfig:
     refused, unless `discard_state` says that Redis and ClickHouse start over, too.
 
     `event_clock` tells other commands of the folder that its time is that of its events.
+
+    `clickhouse_mib` is what the embedded ClickHouse may allocate.
 
     `crash_limit` deaths of one process within `crash_window` seconds end the run; those asked for by `Stack.kill` do not count.
     """
@@ -52,6 +57,7 @@ class StackConfig:
     kafka_cache: Path | None = None
     discard_state: bool = False
     event_clock: bool = False
+    clickhouse_mib: int = CLICKHOUSE_MIB
     crash_limit: int = 5
     crash_window: float = 60.0
 
@@ -110,17 +116,17 @@ def _redis(config: StackConfig, book: PortBook, tell: Callable[[ServerName, str]
 
 def _clickhouse(config: StackConfig, book: PortBook, tell: Callable[[ServerName, str], None]) -> Server:
     port = book.port("clickhouse")
-    spec = clickhouse_server(config.data / "clickhouse", port)
+    spec = clickhouse_server(config.data / "clickhouse", port, config.clickhouse_mib)
     return Server("clickhouse", spec, lambda: f"http://127.0.0.1:{port}")
 
 
-def clickhouse_server(folder: Path, port: int) -> ProcessSpec:
+def clickhouse_server(folder: Path, port: int, memory_mib: int = CLICKHOUSE_MIB) -> ProcessSpec:
     """The embedded ClickHouse on a loopback port, its data in `folder`. Raises MissingProgramError without chDB."""
     if importlib.util.find_spec("chdb") is None:
         raise MissingProgramError("no ClickHouse on this machine: name one by its URL, or `pip install 'rflow[embedded]'`")
     return ProcessSpec(
         role="clickhouse",
-        argv=python_module("deploy.stack.clickhouse", "--data", folder, "--port", port),
+        argv=python_module("deploy.stack.clickhouse", "--data", folder, "--port", port, "--memory-mib", memory_mib),
         ready=http_answers(f"http://127.0.0.1:{port}/ping"),
         ready_timeout=90.0,
     )
