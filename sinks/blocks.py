@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import compress
 from operator import itemgetter
 from typing import Any
 
+import xxhash
+
 from sinks.decision import Lane, Range
 from sinks.rows import Record, Row
-from sinks.tables import PARTS, SHARDS, SPEND, STEPS, TABLES, Table
+from sinks.tables import MOVE_SAMPLE, PARTS, SAMPLED_ONE_IN, SHARDS, SPEND, STEPS, TABLES, Table
 
 _REVISIONS_A_BLOCK = 1 << 20
 
@@ -51,6 +54,10 @@ def fill(block: int, records: Iterable[Record]) -> list[TableBlock]:
     for source, part in PARTS:
         if source.name in tables:
             tables[part.name] = _pick(tables[source.name], part)
+    if MOVE_SAMPLE.name in tables and (sample := _sampled(tables[MOVE_SAMPLE.name])).rows:
+        tables[MOVE_SAMPLE.name] = sample
+    else:
+        tables.pop(MOVE_SAMPLE.name, None)
     return [tables[table.name] for table in TABLES if table.name in tables]
 
 
@@ -62,6 +69,13 @@ def _pick(source: TableBlock, table: Table) -> TableBlock:
     """The columns of `table` out of those of `source`, by name."""
     by_name = dict(zip(source.table.column_names, source.columns, strict=True))
     return TableBlock(table, source.rows, [by_name[name] for name in table.column_names])
+
+
+def _sampled(block: TableBlock) -> TableBlock:
+    """The rows of the users that MOVE_SAMPLE takes."""
+    users = block.columns[block.table.column_names.index("user_id")]
+    taken = [xxhash.xxh3_64_intdigest(user.encode()) % SAMPLED_ONE_IN == 0 for user in users]
+    return TableBlock(block.table, sum(taken), [list(compress(column, taken)) for column in block.columns])
 
 
 def _last_steps(steps: list[Row]) -> Iterable[Row]:

@@ -16,7 +16,7 @@ from schemas.promotion import Promotion
 from schemas.rollup import OrderRow, Rollup, TouchPlace
 from schemas.spend import Spend
 from schemas.times import from_datetime, from_rfc3339
-from schemas.transition import Transition
+from schemas.transition import Touch, Transition
 from sinks.decision import Stream
 from sinks.tables import ALERTS, JUNK_MINUTES, NEW_USERS, ORDERS, PROMOTIONS, SPEND, STEPS, TOUCH_MINUTES, TRANSITIONS
 
@@ -140,6 +140,8 @@ def _order_row(rollup: Rollup, order: OrderRow) -> Row:
         order.guide_id or "",
         *_place(order.first_touch),
         *_place(order.last_touch),
+        order.layer_channel or "",
+        order.layer_store_id or "",
     )
 
 
@@ -231,11 +233,14 @@ def _transition_row(t: Transition) -> Row:
         cause.partition,
         cause.offset,
         None if cause.at is None else from_rfc3339(cause.at),
-        touch.channel or "",
-        touch.campaign_id or "",
-        touch.store_id or "",
-        touch.guide_id or "",
+        *_labels(touch),
         first.channel or "",
         first.campaign_id or "",
         None if first.at is None else from_rfc3339(first.at),
+        *_labels(t.former_touch or Touch()),
+        t.seq == 1 or t.former_touch is not None,
     )
+
+
+def _labels(touch: Touch) -> Row:
+    return (touch.channel or "", touch.campaign_id or "", touch.store_id or "", touch.guide_id or "")

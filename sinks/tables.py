@@ -85,6 +85,8 @@ ORDERS = Table(
         ("last_campaign_id", _LABEL),
         ("last_store_id", _LABEL),
         ("last_guide_id", _LABEL),
+        ("layer_channel", _LABEL),
+        ("layer_store_id", _LABEL),
     ),
 )
 
@@ -151,6 +153,11 @@ TRANSITIONS = Table(
         ("first_channel", _LABEL),
         ("first_campaign_id", _LABEL),
         ("first_touch_at", f"Nullable({_TIME})"),
+        ("former_channel", _LABEL),
+        ("former_campaign_id", _LABEL),
+        ("former_store_id", _LABEL),
+        ("former_guide_id", _LABEL),
+        ("former_known", "Bool"),
     ),
 )
 
@@ -181,15 +188,44 @@ ORDER_MINUTES = _part(
     "type brand user_id occurred_at amount refunded layer_before first_seen channel campaign_id store_id guide_id",
 )
 
-SALES_MINUTES = _part(
-    "sales_minutes", "sales_inlet", ORDERS, "type brand user_id occurred_at amount refunded layer_before channel store_id"
-)
-
-FLOW_SPANS, MOVE_SPANS, ORDER_SPANS, SALES_SPANS = (
+FLOW_SPANS, MOVE_SPANS, ORDER_SPANS = (
     Table(minutes.name.replace("minutes", "spans"), minutes.inlet.replace("inlet", "span_inlet"), minutes.columns)
-    for minutes in (FLOW_MINUTES, MOVE_MINUTES, ORDER_MINUTES, SALES_MINUTES)
+    for minutes in (FLOW_MINUTES, MOVE_MINUTES, ORDER_MINUTES)
 )
 """The same by the hour and by eight hours, from the same columns."""
+
+SHOP_FLOW_SPANS = _part(
+    "shop_flow_spans", "shop_flow_span_inlet", TRANSITIONS, "brand user_id from_layer to_layer effective_at store_id guide_id"
+)
+
+HEAD_SPANS = _part(
+    "head_spans",
+    "head_inlet",
+    TRANSITIONS,
+    "brand from_layer to_layer effective_at channel campaign_id store_id guide_id"
+    " former_channel former_campaign_id former_store_id former_guide_id former_known",
+)
+
+MOVE_SAMPLE = _part(
+    "move_sample",
+    "move_sample",
+    TRANSITIONS,
+    "brand user_id seq from_layer to_layer direction effective_at channel campaign_id store_id guide_id first_touch_at",
+)
+SAMPLED_ONE_IN = 16
+"""MOVE_SAMPLE takes the users the XXH3-64 hash of whose id is a multiple of this."""
+
+PURCHASE_SPANS = _part(
+    "purchase_spans",
+    "purchase_inlet",
+    ORDERS,
+    "type brand user_id occurred_at amount layer_before channel campaign_id store_id guide_id",
+)
+
+CELL_SPANS = _part(
+    "cell_spans", "cell_inlet", ORDERS, "type brand user_id occurred_at amount refunded layer_before layer_channel layer_store_id"
+)
+"""Channel and store are those of the touch that brought the buyer to `layer_before`, not those of the order."""
 
 PROMOTIONS = Table(
     "promotions",
@@ -255,13 +291,16 @@ TABLES: tuple[Table, ...] = (
     FLOW_SPANS,
     MOVE_MINUTES,
     MOVE_SPANS,
+    SHOP_FLOW_SPANS,
+    HEAD_SPANS,
+    MOVE_SAMPLE,
     USER_LAYERS,
     TOUCH_MINUTES,
     ORDERS,
     ORDER_MINUTES,
     ORDER_SPANS,
-    SALES_MINUTES,
-    SALES_SPANS,
+    CELL_SPANS,
+    PURCHASE_SPANS,
     JUNK_MINUTES,
     SPEND,
     PROMOTIONS,
@@ -276,10 +315,13 @@ PARTS: tuple[tuple[Table, Table], ...] = (
     (TRANSITIONS, FLOW_SPANS),
     (TRANSITIONS, MOVE_MINUTES),
     (TRANSITIONS, MOVE_SPANS),
+    (TRANSITIONS, SHOP_FLOW_SPANS),
+    (TRANSITIONS, HEAD_SPANS),
+    (TRANSITIONS, MOVE_SAMPLE),
     (TRANSITIONS, USER_LAYERS),
     (ORDERS, ORDER_MINUTES),
     (ORDERS, ORDER_SPANS),
-    (ORDERS, SALES_MINUTES),
-    (ORDERS, SALES_SPANS),
+    (ORDERS, CELL_SPANS),
+    (ORDERS, PURCHASE_SPANS),
 )
-"""A table and another that is filled with some of its columns."""
+"""A table and another that is filled with some of its columns; MOVE_SAMPLE with some of its rows."""

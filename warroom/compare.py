@@ -73,11 +73,11 @@ def compared(now: Sequence[Struct], then: Sequence[Struct]) -> list[Compared]:
     """Lines of one table, joined by what they are of: in the order of `now`, behind them what only `then` has."""
     mine, theirs = _by_name(now), _by_name(then)
     keys = dict.fromkeys((*mine, *theirs))
-    names = [name for rows in (mine, theirs) for row in rows.values() for name in row if name not in _NAMES]
+    names = dict.fromkeys(name for rows in (mine, theirs) for row in rows.values() for name in row if name not in _NAMES)
     return [
         Compared(
             of=dict(key),
-            figures={name: _change(mine.get(key, {}).get(name), theirs.get(key, {}).get(name)) for name in dict.fromkeys(names)},
+            figures={name: _change(mine.get(key, {}).get(name), theirs.get(key, {}).get(name)) for name in names},
         )
         for key in keys
     ]

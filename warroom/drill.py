@@ -2,7 +2,8 @@
 """Figures of a brand narrowed to labels: what each channel, campaign, store, guide or layer sold and moved, and one of them by minute.
 
 Without labels to keep to, sums per span, minute and label are read, so a whole day costs as little as an hour. With some, the
-records of the period are: a table of sums for every combination would be as long as they are.
+records of the period are: a table of sums for every combination would be as long as they are. Of very many transitions those of a
+sample of users are (`warroom.sample`).
 """
 
 from __future__ import annotations
@@ -73,18 +74,27 @@ _FROM_SUMS = _lines(
     )
     GROUP BY label""",
 )
-_FROM_RECORDS = _lines(
-    sold=f"""SELECT {_LABEL} toString(layer_before)) AS label, countIf(type = 'purchase') AS line_orders,
+_SOLD_OF_RECORDS = f"""SELECT {_LABEL} toString(layer_before)) AS label, countIf(type = 'purchase') AS line_orders,
         uniqIf({_PERSON}, type = 'purchase') AS line_buyers, sumIf(amount, type = 'purchase') AS line_gmv,
         sumIf(amount, type = 'purchase' AND first_seen > o.occurred_at - INTERVAL 24 HOUR) AS line_gmv_new, sum(refunded) AS line_refunds,
         0 AS line_forward, 0 AS line_reverse, 0 AS line_spend
     FROM orders AS o
     WHERE {_WITHIN.replace("{of}", "o.occurred_at")}{_KEPT}
-    GROUP BY label""",
+    GROUP BY label"""
+_FROM_RECORDS = _lines(
+    sold=_SOLD_OF_RECORDS,
     moves=f"""SELECT {_LABEL} '') AS label, 0, 0, 0, 0, 0, uniqIf({_PERSON}, direction = 'forward'),
         uniqIf({_PERSON}, direction = 'reverse'), 0
     FROM transitions AS t
     WHERE {_WITHIN.replace("{of}", "t.effective_at")} AND {{by:String}} != 'layer'{_KEPT}
+    GROUP BY label""",
+)
+_FROM_SAMPLE = _lines(
+    sold=_SOLD_OF_RECORDS,
+    moves=f"""SELECT {_LABEL} '') AS label, 0, 0, 0, 0, 0, uniqIf(person, direction = 'forward') * {{one_in:UInt32}},
+        uniqIf(person, direction = 'reverse') * {{one_in:UInt32}}, 0
+    FROM move_sample AS t
+    WHERE {_WITHIN.replace("{of}", "t.effective_at")} AND rank >= {{rank:UInt8}} AND {{by:String}} != 'layer'{_KEPT}
     GROUP BY label""",
 )
 
@@ -140,7 +150,8 @@ class Dimension(StrEnum):
 class LabelLine(Struct, frozen=True, kw_only=True):
     """What a label sold and moved in a period; `label` is empty for what carries none. Money in minor units.
 
-    Buyers and users moved are distinct, of many an estimate within half a percent or so; new buyers were first seen in the 24 hours before
+    Buyers and users moved are distinct, of many an estimate within half a percent or so (users moved, with labels to keep to in a period of
+    very many transitions: within what `warroom.sample` says); new buyers were first seen in the 24 hours before
     the purchase. By layer nobody is told as moved; `spend` is known of channels and campaigns alone.
     """
 
@@ -195,8 +206,11 @@ class Drill(Lists):
 
     def label_lines(self, span: Span, by: Dimension, limit: int) -> list[LabelLine]:
         """What each label sold and moved in the span, the best by GMV first."""
-        text = _FROM_RECORDS if span.is_narrowed else _FROM_SUMS
-        return self._structs(LabelLine, text, {**span.bound(), "by": by.value, "limit": limit})
+        bound = {**span.bound(), "by": by.value, "limit": limit}
+        if not span.is_narrowed:
+            return self._structs(LabelLine, _FROM_SUMS, bound)
+        sample = self._sample(span)
+        return self._structs(LabelLine, _FROM_SAMPLE if sample.is_partial else _FROM_RECORDS, {**bound, **sample._asdict()})
 
     def label_steps(self, span: Span, by: Dimension | None, label: str, step_minutes: int) -> Steps:
         """One label (`by` None: the whole brand) step by step; the labels of the span count for nothing."""

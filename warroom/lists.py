@@ -14,6 +14,7 @@ from schemas.times import DAY_MS, LAST_MS
 from sinks.config import ClickHouse
 from warroom.figures import LedgerLine
 from warroom.reader import datetime64
+from warroom.sample import Sample, sample_of
 from warroom.spans import MINUTES, SPANS, bound_spans
 from warroom.star import Star
 
@@ -73,6 +74,38 @@ SELECT toString(from_layer) AS from_layer, toString(to_layer) AS to_layer, uniq(
     count() AS transitions
 FROM transitions AS t
 WHERE {_SPAN.replace("{of}", "t.effective_at")}{_LABELS}{_SHOPS}
+GROUP BY from_layer, to_layer
+ORDER BY from_layer, to_layer
+"""
+
+_FLOWS_OF_SHOP = f"""
+SELECT toString(from_layer) AS from_layer, toString(to_layer) AS to_layer, uniqMerge(users) AS users, sum(moves) AS transitions
+FROM
+(
+    SELECT from_layer, to_layer, uniqState(bitShiftRight(xxh3(user_id), 11)) AS users, count() AS moves FROM transitions AS t
+    WHERE brand = {{brand:String}} AND {MINUTES.replace("minute ", "t.effective_at ")}{_SHOPS}
+    GROUP BY from_layer, to_layer
+    UNION ALL
+    SELECT from_layer, to_layer, users, s.transitions AS moves FROM shop_flow_spans AS s
+    WHERE brand = {{brand:String}} AND told_by = {{told_by:String}} AND label = {{label:String}} AND ({SPANS})
+)
+GROUP BY from_layer, to_layer
+ORDER BY from_layer, to_layer
+"""
+
+_FLOWS_OF_SAMPLE = f"""
+SELECT from_layer, to_layer, sum(people) AS users, sum(moves) AS transitions
+FROM
+(
+    SELECT toString(from_layer) AS from_layer, toString(to_layer) AS to_layer, 0 AS people, count() AS moves FROM transitions AS t
+    WHERE {_SPAN.replace("{of}", "t.effective_at")}{_LABELS}{_SHOPS}
+    GROUP BY from_layer, to_layer
+    UNION ALL
+    SELECT toString(from_layer) AS from_layer, toString(to_layer) AS to_layer, uniq(person) * {{one_in:UInt32}} AS people, 0 AS moves
+    FROM move_sample AS t
+    WHERE {_SPAN.replace("{of}", "t.effective_at")} AND rank >= {{rank:UInt8}}{_LABELS}{_SHOPS}
+    GROUP BY from_layer, to_layer
+)
 GROUP BY from_layer, to_layer
 ORDER BY from_layer, to_layer
 """
@@ -198,8 +231,19 @@ class Lists(Star):
         return self._structs(MoveLine, _HISTORY, bound)
 
     def flow_lines(self, span: Span) -> list[FlowLine]:
-        """Who went where, from the sums per span and minute; of a store or guide, of which there are none, from the transitions."""
-        return self._structs(FlowLine, _FLOWS_OF_RECORDS if span.store_id or span.guide_id else _FLOWS, span.bound())
+        """Who went where, from the sums per span and minute; of a store or guide together with other labels, of which there are none, from
+        the transitions, of very many those of a sample of users."""
+        if not (span.store_id or span.guide_id):
+            return self._structs(FlowLine, _FLOWS, span.bound())
+        if not (span.channel or span.campaign_id or (span.store_id and span.guide_id)):
+            return self._structs(FlowLine, _FLOWS_OF_SHOP, span.bound())
+        sample = self._sample(span)
+        text = _FLOWS_OF_SAMPLE if sample.is_partial else _FLOWS_OF_RECORDS
+        return self._structs(FlowLine, text, {**span.bound(), **sample._asdict()})
+
+    def _sample(self, span: Span) -> Sample:
+        """Of how many users to walk through the moves of a span."""
+        return sample_of(sum(self._moved(span.brand, span.start, span.end).values()))
 
     def ledger_lines(self, brand: str, start: int, end: int, limit: int) -> list[LedgerLine]:
         """The first lines of the ledger of a period."""
@@ -240,11 +284,12 @@ class Span(Struct, frozen=True, kw_only=True):
     def bound(self) -> dict[str, Any]:
         """As the queries take it."""
         both = bool(self.channel and self.campaign_id)
+        told_by = {"channel": self.channel, "campaign": self.campaign_id, "store": self.store_id, "guide": self.guide_id}
         return {
             "brand": self.brand,
             **bound_spans(self.start, self.end, minutes_only=both),
-            "told_by": "channel" if self.channel else "campaign" if self.campaign_id else "all",
-            "label": self.channel or self.campaign_id,
+            "told_by": next((name for name, label in told_by.items() if label), "all"),
+            "label": next((label for label in told_by.values() if label), ""),
             "channel": self.channel,
             "campaign_id": self.campaign_id,
             "store_id": self.store_id,

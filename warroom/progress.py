@@ -3,6 +3,8 @@
 - *Original* is the first version, *current* the version in force at the instant shown (`warroom.pacing`).
 - A cell's *headcount* is everybody who stood in the layer since the window began (`warroom.sales.Sales.heads`), summed over the labels that
   its leaf covers; its *conversion rate* is orders a head so far, its *order value* money an order, so that the three multiply to its GMV.
+- Heads and orders are attributed alike: both count under the channel and store of the touchpoint that brought the user to the layer,
+  wherever the order is placed. So whoever buys in a cell is among its heads. What each channel sold at its own tills is in the rankings.
 - *Orders* planned are heads x conversion rate; a plan knows one order a buyer, so that is the plan of buyers too. Distinct buyers of the
   whole promotion are fewer where somebody buys twice.
 """

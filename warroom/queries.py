@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-from warroom.spans import MINUTES, SPANS
-
 _VIEW = "brand = {brand:String}, `from` = {start:DateTime64(3, 'UTC')}, `to` = {end:DateTime64(3, 'UTC')}"
 _SPLIT_VIEW = _VIEW + ", `by` = {split_by:String}"
 _OF_BRAND = "({brand:String} = '' OR brand = {brand:String})"
@@ -18,61 +16,6 @@ RETURNING = (
 )
 
 LAYERS = "SELECT layer FROM current_layers ORDER BY position"
-
-_MOVED = f"""
-    SELECT toString(from_layer) AS from_layer, toString(to_layer) AS to_layer, transitions FROM flow_minutes
-    WHERE brand = {{brand:String}} AND {MINUTES}
-    UNION ALL
-    SELECT toString(from_layer) AS from_layer, toString(to_layer) AS to_layer, transitions FROM flow_spans
-    WHERE brand = {{brand:String}} AND told_by = 'all' AND ({SPANS})
-"""
-
-MOVED = f"SELECT from_layer, to_layer, sum(transitions) FROM ({_MOVED}) GROUP BY from_layer, to_layer"
-"""Transitions of a period by the layers left and entered."""
-
-HEADS = f"""
-SELECT layer, sum(net) AS users
-FROM
-(
-    SELECT move.1 AS layer, move.2 * toInt64(transitions) AS net FROM ({_MOVED}) ARRAY JOIN [(to_layer, 1), (from_layer, -1)] AS move
-    UNION ALL
-    SELECT toString({_LOWEST}) AS layer, toInt64(sum(users)) AS net FROM new_users
-    WHERE brand = {{brand:String}} AND minute < {{end:DateTime64(3, 'UTC')}}
-)
-GROUP BY layer
-HAVING users != 0
-"""
-"""Who stands where at the end of a period that begins with the first record."""
-
-MOVERS = {
-    bits: f"""
-SELECT first, last, is_new, moves, count() AS users
-FROM
-(
-    SELECT
-        min(seq * 256 + left_layer) AS earliest,
-        max(seq * 256 + entered_layer) AS latest,
-        max(if(isNull(first_touch_at), 0, seq * 2 + (first_touch_at >= {{start:DateTime64(3, 'UTC')}}))) AS touched,
-        groupBitOr(bitShiftLeft(toUInt{bits}(1), left_layer * {{layers:UInt16}} + entered_layer)) AS moves,
-        earliest % 256 AS first,
-        latest % 256 AS last,
-        if(touched = 0, intDiv(earliest, 256) = 1, touched % 2 = 1) AS is_new
-    FROM
-    (
-        SELECT user_id, seq, first_touch_at,
-            transform(toString(from_layer), {{names:Array(String)}}, {{numbers:Array(UInt8)}}, toUInt8(255)) AS left_layer,
-            transform(toString(to_layer), {{names:Array(String)}}, {{numbers:Array(UInt8)}}, toUInt8(255)) AS entered_layer
-        FROM transitions
-        WHERE brand = {{brand:String}} AND effective_at >= {{start:DateTime64(3, 'UTC')}} AND effective_at < {{end:DateTime64(3, 'UTC')}}
-    )
-    GROUP BY user_id
-)
-GROUP BY first, last, is_new, moves
-"""
-    for bits in (64, 128, 256)
-}
-"""Users by what they did in a period, by how many pairs of layers there may be. Of the user's last transition that tells it, whether they
-were first touched within the period; of users of whom none does, whether the period has their first (seq 1)."""
 
 LEDGER = (
     "SELECT toUnixTimestamp64Milli(minute) AS minute, layer, opening, users_in, users_out, closing, provisional"

@@ -30,7 +30,7 @@ class MinuteSales(Struct, frozen=True, kw_only=True):
 
 
 class CellSales(Struct, frozen=True, kw_only=True):
-    """Sales to buyers who stood in a layer, through a channel and store (empty: none); minor units."""
+    """Sales to buyers who stood in a layer, by the channel and store (empty: none) of the touchpoint that put them there; minor units."""
 
     layer: str
     channel: str
@@ -78,8 +78,8 @@ class Sales(Reader):
         return self._structs(CellSales, sales_queries.BY_CELL, {"brand": brand, **bound_spans(start, end)})
 
     def heads_at(self, brand: str, at: int) -> list[Heads]:
-        """Who stood where at an instant. Kept for five minutes or a hundred times as long as it took, for it walks through all users; late
-        events may still move it."""
+        """Who stood where at an instant. Kept for five minutes or a hundred times as long as it took, for it may have to walk through all
+        users; late events may still move it."""
         kept = self._openings.get((brand, at))
         if kept is None or kept.until < time.monotonic():
             began = time.monotonic()
@@ -91,8 +91,10 @@ class Sales(Reader):
         return kept.heads
 
     def _opening(self, brand: str, at: int) -> list[Heads]:
-        bound = bound_period(brand, at, at)
-        heads = self._structs(Heads, sales_queries.HEADS_OPENING, bound, _OPENING_SECONDS)
+        bound = {"brand": brand, **bound_spans(0, at)}
+        if not self._rows(sales_queries.UNTOLD, bound)[0][0]:
+            return self._structs(Heads, sales_queries.HEADS_OPENING, bound)
+        heads = self._structs(Heads, sales_queries.HEADS_OPENING_OF_RECORDS, bound, _OPENING_SECONDS)
         seen = self._structs(Heads, sales_queries.NEWCOMERS_OPENING, bound)
         moved = sum(one.users for one in heads)
         still = [msgspec.structs.replace(one, users=one.users - moved) for one in seen if one.users > moved]
@@ -111,8 +113,8 @@ class Sales(Reader):
 
     def heads_entered(self, brand: str, start: int, end: int, *, by_store: bool) -> list[Heads]:
         """Every entry into a layer from `start` to before `end`."""
-        text = sales_queries.HEADS_ENTERED_BY_STORE if by_store else sales_queries.HEADS_ENTERED
-        return self._structs(Heads, text, {"brand": brand, **bound_spans(start, end)})
+        bound = {"brand": brand, "dimension": "place" if by_store else "channel", **bound_spans(start, end)}
+        return self._structs(Heads, sales_queries.HEADS_ENTERED, bound)
 
     def as_of(self) -> int:
         """Up to when what was sold is stored, on every shard that has told anything; 0 while none has."""

@@ -1,19 +1,18 @@
 # ruff: noqa: S608 - fixed text put together from fixed text
 """The queries of `warroom.sales`. Each is fixed text; `{name:Type}` are bound by the server.
 
-What is asked again and again reads tables of sums: by the minute where minutes are told, else by spans of hours with the minutes at both
-ends of the period. HEADS_OPENING alone walks through users; what it says of an instant long past does not change, so its reader
-keeps it.
+All read tables of sums: by the minute where minutes are told, else by spans of hours with the minutes at both ends of the period.
 """
 
 from __future__ import annotations
 
-from warroom.spans import MINUTES, SPANS
+from warroom.spans import ALL_SPANS
 
 _BRAND = "brand = {brand:String}"
 _START, _END = "{start:DateTime64(3, 'UTC')}", "{end:DateTime64(3, 'UTC')}"
 _WITHIN = f"minute >= {_START} AND minute < {_END}"
 _LOWEST = "(SELECT toString(layer) FROM current_layers ORDER BY position LIMIT 1)"
+_SEEN = f"(SELECT toInt64(sum(users)) FROM new_users WHERE {_BRAND} AND minute < {_END})"
 
 BY_MINUTE = f"""
 SELECT toUnixTimestamp64Milli(minute) AS minute, orders, gmv, refunded, uniqMerge(people) OVER (ORDER BY minute) AS buyers_so_far
@@ -31,18 +30,32 @@ ORDER BY minute
 BY_CELL = f"""
 SELECT layer_before AS layer, channel, store_id, sum(s.orders) AS orders, sum(s.gmv) AS gmv, sum(s.refunded) AS refunded,
     uniqMerge(s.buyers) AS buyers
-FROM
-(
-    SELECT layer_before, channel, store_id, orders, gmv, refunded, buyers FROM sales_minutes WHERE {_BRAND} AND {MINUTES}
-    UNION ALL
-    SELECT layer_before, channel, store_id, orders, gmv, refunded, buyers FROM sales_spans WHERE {_BRAND} AND ({SPANS})
-) AS s
+FROM cell_spans AS s
+WHERE {_BRAND} AND {ALL_SPANS}
 GROUP BY layer, channel, store_id
 ORDER BY layer, channel, store_id
 """
-"""From sales_spans and sales_minutes."""
+"""From cell_spans, where an order's channel and store are those that brought its buyer to the layer."""
+
+UNTOLD = f"SELECT sum(entered) != sum(gone) FROM head_spans WHERE {_BRAND} AND minutes = 480 AND dimension = 'unknown'"
+"""Whether there are transitions of which it is not known under which labels the user had stood: then head_spans tells no headcounts."""
 
 HEADS_OPENING = f"""
+SELECT toString(layer) AS layer, toString(label) AS channel, toString(store_id) AS store_id,
+    toInt64(sum(entered)) - toInt64(sum(gone)) + if(layer = {_LOWEST} AND channel = '' AND store_id = '', {_SEEN}, 0) AS users
+FROM
+(
+    SELECT label, store_id, layer, entered, gone FROM head_spans WHERE {_BRAND} AND dimension = 'place' AND {ALL_SPANS}
+    UNION ALL
+    SELECT '', '', {_LOWEST}, 0, 0
+)
+GROUP BY layer, channel, store_id
+HAVING users != 0
+ORDER BY layer, channel, store_id
+"""
+"""From head_spans and new_users, of a period that begins with the first record: who stands where at its end."""
+
+HEADS_OPENING_OF_RECORDS = f"""
 SELECT layer, channel, store_id, toInt64(heads) AS users
 FROM
 (
@@ -51,7 +64,7 @@ FROM
     (
         SELECT argMax(cityHash64(to_layer, channel, store_id), seq) AS place
         FROM transitions
-        WHERE {_BRAND} AND effective_at < {_START}
+        WHERE {_BRAND} AND effective_at < {_END}
         GROUP BY xxh3(user_id)
     )
     GROUP BY place
@@ -61,60 +74,36 @@ INNER JOIN
     SELECT cityHash64(t.to_layer, t.channel, t.store_id) AS place, any(toString(t.to_layer)) AS layer, any(toString(t.channel)) AS channel,
         any(toString(t.store_id)) AS store_id
     FROM transitions AS t
-    WHERE {_BRAND} AND t.effective_at < {_START}
+    WHERE {_BRAND} AND t.effective_at < {_END}
     GROUP BY place
 ) AS named USING (place)
 ORDER BY layer, channel, store_id
 """
-"""From transitions, one group a user: seconds where there are tens of millions. Users and places go by 64-bit hashes, several times as fast
-as by their texts; that two of twenty million users share one happens once in a hundred thousand times."""
+"""The same of who ever moved, from transitions, one group a user: seconds where there are tens of millions. Users and places go by 64-bit
+hashes, several times as fast as by their texts; that two of twenty million users share one happens once in a hundred thousand times."""
 
 NEWCOMERS_OPENING = f"""
 SELECT {_LOWEST} AS layer, '' AS channel, '' AS store_id, toInt64(sum(n.users)) AS users
 FROM new_users AS n
-WHERE {_BRAND} AND minute < {_START}
+WHERE {_BRAND} AND minute < {_END}
 """
 """From new_users: everybody who had been seen. Who of them never had a transition stands in the lowest layer, without labels."""
-
-_NEWCOMERS = (
-    f"SELECT {_LOWEST} AS layer, '' AS channel, '' AS store_id, toInt64(users) AS heads FROM new_users WHERE {_BRAND} AND {_WITHIN}"
-)
 
 HEADS_ENTERED = f"""
 SELECT layer, channel, store_id, sum(heads) AS users
 FROM
 (
-    SELECT toString(to_layer) AS layer, toString(channel) AS channel, '' AS store_id, toInt64(transitions) AS heads
-    FROM
-    (
-        SELECT to_layer, channel, transitions FROM flow_minutes WHERE {_BRAND} AND {MINUTES}
-        UNION ALL
-        SELECT to_layer, label AS channel, transitions FROM flow_spans WHERE {_BRAND} AND told_by = 'channel' AND ({SPANS})
-    )
+    SELECT toString(layer) AS layer, toString(label) AS channel, toString(store_id) AS store_id, toInt64(entered) AS heads
+    FROM head_spans
+    WHERE {_BRAND} AND dimension = {{dimension:String}} AND {ALL_SPANS}
     UNION ALL
-    {_NEWCOMERS}
+    SELECT {_LOWEST} AS layer, '' AS channel, '' AS store_id, toInt64(users) AS heads FROM new_users WHERE {_BRAND} AND {_WITHIN}
 )
 GROUP BY layer, channel, store_id
 HAVING users > 0
 ORDER BY layer, channel, store_id
 """
-"""From flow_spans, flow_minutes and new_users."""
-
-HEADS_ENTERED_BY_STORE = f"""
-SELECT layer, channel, store_id, sum(heads) AS users
-FROM
-(
-    SELECT toString(to_layer) AS layer, toString(channel) AS channel, toString(store_id) AS store_id, toInt64(1) AS heads
-    FROM transitions
-    WHERE {_BRAND} AND effective_at >= {_START} AND effective_at < {_END}
-    UNION ALL
-    {_NEWCOMERS}
-)
-GROUP BY layer, channel, store_id
-HAVING users > 0
-ORDER BY layer, channel, store_id
-"""
-"""From transitions by their primary key, since no table of sums has layer, channel and store: for targets that go down to stores."""
+"""From head_spans and new_users; dimension `channel` without stores, `place` with."""
 
 AS_OF = """
 SELECT toUnixTimestamp64Milli(min(reached))

@@ -19,7 +19,7 @@ class Sums(Struct, frozen=True, kw_only=True):
     layer: str
     orders: int
     gmv: int
-    gmv_new: int
+    gmv_new: int = 0
 
 
 class Buyers(Struct, frozen=True, kw_only=True):
@@ -35,7 +35,8 @@ class Buyers(Struct, frozen=True, kw_only=True):
 
 
 class Sold(Struct, frozen=True, kw_only=True):
-    """All of a period; `layers` lowest first, `refunds` by split and layer, `spend` by split, None by a dimension that it does not have."""
+    """All of a period; `layers` lowest first, `refunds` by split and layer, `spend` by split, None by a dimension that it does not have.
+    `buyers` may be a sample, for what is a share of them: then `counted` has how many there are by split and layer ("" all)."""
 
     by: By
     layers: list[str]
@@ -43,6 +44,7 @@ class Sold(Struct, frozen=True, kw_only=True):
     refunds: Mapping[tuple[str, str], int]
     buyers: list[Buyers]
     spend: Mapping[str, int] | None
+    counted: Mapping[tuple[str, str], int] | None = None
 
 
 def returning(sold: Sold, stood: Mapping[str, int]) -> list[Returning]:
@@ -72,7 +74,11 @@ def _lines(
     spend = None if sold.spend is None else sold.spend.get(split, 0)
     for number, (layer, one) in enumerate(zip(["", *sold.layers], [total, *of_layers], strict=True), start=-1):
         whole = number < 0
-        users = sum(group.users for group in groups if (group.layers if whole else group.layers >> number & 1))
+        users = (
+            sum(group.users for group in groups if (group.layers if whole else group.layers >> number & 1))
+            if sold.counted is None
+            else sold.counted.get((split, layer), 0)
+        )
         cost = spend if whole else None
         there = stood.get(layer, 0)
         yield Returning(

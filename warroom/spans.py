@@ -21,6 +21,10 @@ SPANS = f"""(minutes = 480 AND begins >= {{longs_from:{_AT}}} AND begins < {{lon
             AND (begins < {{longs_from:{_AT}}} OR begins >= {{longs_to:{_AT}}}))"""
 """Which rows of a table by the hour and by eight hours."""
 
+ALL_SPANS = f"""({SPANS} OR minutes = 1 AND begins >= {{start:{_AT}}} AND begins < {{end:{_AT}}}
+            AND (begins < {{hours_from:{_AT}}} OR begins >= {{hours_to:{_AT}}}))"""
+"""Which rows of a table by the minute, the hour and eight hours."""
+
 
 def bound_spans(start: int, end: int, *, minutes_only: bool = False) -> dict[str, Any]:
     """What MINUTES and SPANS bind; epoch milliseconds. `minutes_only`: where there are no longer spans of what is asked."""

@@ -8,9 +8,11 @@ from __future__ import annotations
 from itertools import chain
 from typing import Any
 
-from schemas.times import to_rfc3339
-from warroom import crowd, queries, sold_queries
-from warroom.crowd import Crowd, Movers
+from msgspec.structs import replace
+
+from schemas.times import DAY_MS, to_rfc3339
+from warroom import crowd, crowd_queries, queries, sold_queries
+from warroom.crowd import Crowd, Flow, Movers, flows_of
 from warroom.figures import (
     Activating,
     By,
@@ -28,8 +30,9 @@ from warroom.figures import (
     Violation,
 )
 from warroom.reader import Reader, bound_period
+from warroom.sample import Sample, sample_of
 from warroom.sold import Buyers, Sold, Sums, returning
-from warroom.spans import bound_spans
+from warroom.spans import HOUR_MS, bound_spans
 
 _EVER = (0, 9_999_999_960_000)
 
@@ -39,7 +42,7 @@ class Star(Reader):
 
     def scaling(self, brand: str, start: int, end: int, by: By = By.ALL) -> list[Scaling]:
         """Users per layer at `end` against `start`; both whole minutes."""
-        found = self.crowd(brand, start, end) if by == By.ALL else None
+        found = self.crowd(brand, start, end, by)
         return crowd.scaling(found) if found else self._structs(Scaling, queries.SCALING, _period(brand, start, end, by))
 
     def triangulating(self, brand: str, start: int, end: int, by: By = By.ALL) -> list[Triangulating]:
@@ -48,7 +51,7 @@ class Star(Reader):
 
     def activating(self, brand: str, start: int, end: int, by: By = By.ALL) -> list[Activating]:
         """The full matrix of layers: who left which for which from `start` to before `end`."""
-        found = self.crowd(brand, start, end) if by == By.ALL else None
+        found = self.crowd(brand, start, end, by)
         return crowd.activating(found) if found else self._structs(Activating, queries.ACTIVATING, _period(brand, start, end, by))
 
     def returning(self, brand: str, start: int, end: int, by: By = By.ALL) -> list[Returning]:
@@ -57,14 +60,13 @@ class Star(Reader):
 
     def tables(self, brand: str, start: int, end: int, by: By = By.ALL) -> StarTables:
         """All four of them, for little more than the dearest of them."""
-        found, bound = self.crowd(brand, start, end), _period(brand, start, end, by)
-        whole = found if by == By.ALL else None
-        scaling = crowd.scaling(whole) if whole else self._structs(Scaling, queries.SCALING, bound)
+        found, bound = self.crowd(brand, start, end, by), _period(brand, start, end, by)
+        scaling = crowd.scaling(found) if found else self._structs(Scaling, queries.SCALING, bound)
         return StarTables(
             scaling=scaling,
             triangulating=crowd.triangulating(scaling, self.layers()[0]),
-            activating=crowd.activating(whole) if whole else self._structs(Activating, queries.ACTIVATING, bound),
-            returning=self._returning(found, bound),
+            activating=crowd.activating(found) if found else self._structs(Activating, queries.ACTIVATING, bound),
+            returning=self._returning(found or self.crowd(brand, start, end), bound),
         )
 
     def _returning(self, found: Crowd | None, bound: dict[str, Any]) -> list[Returning]:
@@ -73,8 +75,10 @@ class Star(Reader):
 
     def _sold(self, layers: list[str], bound: dict[str, Any]) -> Sold | None:
         """What was sold; None if somebody bought who stood in a layer that the ladder has no more."""
-        by = By(bound["split_by"])
-        sums = self._structs(Sums, sold_queries.SUMS[by], bound)
+        by, start, end = By(bound["split_by"]), bound["from"], bound["to"]
+        told = {**bound, **bound_spans(start, end), **_numbered(layers)}
+        sample = self._buyers_sample(bound["brand"], start, end)
+        sums, counted = self._sums_of_spans(by, told) if sample.is_partial else (self._structs(Sums, sold_queries.SUMS[by], told), None)
         if not {one.layer for one in sums} <= {*layers}:
             return None
         spend = sold_queries.SPEND.get(by)
@@ -82,31 +86,71 @@ class Star(Reader):
             by=by,
             layers=layers,
             sums=sums,
-            refunds={(split, layer): int(back) for split, layer, back in self._rows(sold_queries.REFUNDS[by], bound)},
-            buyers=self._structs(Buyers, sold_queries.BUYERS[by], {**bound, **_numbered(layers)}),
-            spend=None if spend is None else {split: int(cost) for split, cost in self._rows(spend, bound)},
+            refunds={(split, layer): int(back) for split, layer, back in self._rows(sold_queries.REFUNDS[by], told)},
+            buyers=self._structs(Buyers, sold_queries.BUYERS[by], {**told, "one_in": sample.one_in}),
+            spend=None if spend is None else {split: int(cost) for split, cost in self._rows(spend, told)},
+            counted=counted,
         )
+
+    def _buyers_sample(self, brand: str, start: int, end: int) -> Sample:
+        """Of how many users to walk through the purchases of a period and of the 90 days before its end."""
+        whole = bound_spans(min(start, end - 90 * DAY_MS) // HOUR_MS * HOUR_MS, -(-end // HOUR_MS) * HOUR_MS)
+        return sample_of(int(self._rows(sold_queries.PURCHASES, {"brand": brand, **whole})[0][0]))
+
+    def _sums_of_spans(self, by: By, bound: dict[str, Any]) -> tuple[list[Sums], dict[tuple[str, str], int]]:
+        """Purchases by split and layer, and how many bought; under "" in all layers."""
+        new = {(split, layer): int(gmv) for split, layer, gmv in self._rows(sold_queries.GMV_NEW[by], bound)}
+        sums, counted = [], {}
+        for split, layer, orders, gmv, buyers, is_total in self._rows(sold_queries.SUMS_OF_SPANS[by], bound):
+            split = By.ALL.value if by == By.ALL else split
+            counted[split, "" if is_total else layer] = int(buyers)
+            if not is_total:
+                sums.append(Sums(split=split, layer=layer, orders=int(orders), gmv=int(gmv), gmv_new=new.get((split, layer), 0)))
+        return sums, counted
 
     def layers(self) -> list[str]:
         """The ladder's, lowest first."""
         return [row[0] for row in self._rows(queries.LAYERS)]
 
-    def crowd(self, brand: str, start: int, end: int) -> Crowd | None:
+    def crowd(self, brand: str, start: int, end: int, by: By = By.ALL) -> Crowd | None:
         """Who stood where, and who moved from `start` to before `end`. None if somebody stood in or moved through a layer that the ladder
-        has no more, or it has more than 16: the views tell those."""
+        has no more, or it has more than 16, or it is not known under which labels somebody stood: the views tell those."""
         layers = self.layers()
-        before, after = (
-            {layer: int(users) for layer, users in self._rows(queries.HEADS, {"brand": brand, **bound_spans(0, at)})} for at in (start, end)
-        )
-        moved = {
-            (left, entered): int(count) for left, entered, count in self._rows(queries.MOVED, {"brand": brand, **bound_spans(start, end)})
-        }
-        bits = next((bits for bits in queries.MOVERS if len(layers) ** 2 <= bits), 0)
-        if not bits or not {*before, *after, *chain.from_iterable(moved)} <= {*layers}:
+        if by != By.ALL and self._rows(crowd_queries.UNTOLD, {"brand": brand})[0][0]:
             return None
-        bound = {**_period(brand, start, end), "layers": len(layers), **_numbered(layers)}
-        movers = self._structs(Movers, queries.MOVERS[bits], bound)
-        return Crowd(layers=layers, before=before, after=after, transitions=moved, movers=movers)
+        before, after = (self._heads(brand, at, by) for at in (start, end))
+        moved = self._moved(brand, start, end)
+        bits = next((bits for bits in crowd_queries.BITS if len(layers) ** 2 <= bits), 0)
+        named = {*chain.from_iterable(moved), *chain.from_iterable(chain(before.values(), after.values()))}
+        if not bits or not named <= {*layers}:
+            return None
+        sample = sample_of(sum(moved.values()))
+        text = crowd_queries.MOVERS[bits, by, sample.is_partial]
+        bound = {**_period(brand, start, end), "layers": len(layers), **_numbered(layers), "rank": sample.rank}
+        movers = self._structs(Movers, text, bound)
+        if by == By.ALL and not sample.is_partial:
+            flows = flows_of(layers, movers, moved)
+        else:
+            flows = self._flows(brand, start, end, by, from_sums=sample.is_partial)
+        return Crowd(by=by, layers=layers, before=before, after=after, movers=movers, flows=flows, one_in=sample.one_in)
+
+    def _heads(self, brand: str, at: int, by: By) -> dict[str, dict[str, int]]:
+        """Users by split and layer at an instant."""
+        text = crowd_queries.HEADS if by == By.ALL else crowd_queries.HEADS_BY_LABEL
+        found: dict[str, dict[str, int]] = {}
+        for split, layer, users in self._rows(text, {"brand": brand, "split_by": by.value, **bound_spans(0, at)}):
+            found.setdefault(split, {})[layer] = int(users)
+        return found
+
+    def _moved(self, brand: str, start: int, end: int) -> dict[tuple[str, str], int]:
+        """Transitions of a period by the layers left and entered."""
+        rows = self._rows(crowd_queries.MOVED, {"brand": brand, **bound_spans(start, end)})
+        return {(left, entered): int(count) for left, entered, count in rows}
+
+    def _flows(self, brand: str, start: int, end: int, by: By, *, from_sums: bool) -> list[Flow]:
+        text = crowd_queries.FLOWS[by] if from_sums else crowd_queries.FLOWS_OF_RECORDS[by]
+        flows = self._structs(Flow, text, {"brand": brand, "split_by": by.value, **bound_spans(start, end)})
+        return [replace(flow, split=By.ALL.value) for flow in flows] if by == By.ALL else flows
 
     def ledger(self, brand: str, start: int, end: int) -> list[LedgerLine]:
         """The ledger's lines of the minute `start` and of every minute before `end` in which anybody moved."""
@@ -192,5 +236,5 @@ def _numbered(layers: list[str]) -> dict[str, Any]:
 
 
 def _period(brand: str, start: int, end: int, by: By | None = None) -> dict[str, Any]:
-    bound = bound_period(brand, start, end)
+    bound = {**bound_period(brand, start, end), "from": start, "to": end}
     return bound if by is None else {**bound, "split_by": By(by).value}

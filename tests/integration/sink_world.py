@@ -35,16 +35,22 @@ SUMS = {
     " FROM order_minutes GROUP BY ALL",
     "move_minutes": "SELECT brand, minute, dimension, label, direction, sum(transitions), uniqMerge(users) FROM move_minutes GROUP BY ALL",
     "user_layers": "SELECT brand, user_id, max(seq), argMax(to_layer, seq), argMax(channel, seq) FROM user_layers GROUP BY ALL",
-    "sales_minutes": "SELECT brand, minute, layer_before, channel, store_id, sum(orders), sum(gmv), sum(refunded),"
-    " uniqMerge(buyers) FROM sales_minutes GROUP BY ALL",
     "flow_spans": "SELECT brand, minutes, told_by, begins, label, from_layer, to_layer, sum(transitions), uniqMerge(users)"
     " FROM flow_spans GROUP BY ALL",
     "move_spans": "SELECT brand, minutes, dimension, begins, label, direction, sum(transitions), uniqMerge(users) FROM move_spans"
     " GROUP BY ALL",
     "order_spans": "SELECT brand, minutes, dimension, begins, label, sum(orders), sum(gmv), sum(gmv_new), sum(refunds), uniqMerge(buyers)"
     " FROM order_spans GROUP BY ALL",
-    "sales_spans": "SELECT brand, minutes, begins, layer_before, channel, store_id, sum(orders), sum(gmv), sum(refunded), uniqMerge(buyers)"
-    " FROM sales_spans GROUP BY ALL",
+    "cell_spans": "SELECT brand, minutes, begins, layer_before, channel, store_id, sum(orders), sum(gmv), sum(refunded), uniqMerge(buyers)"
+    " FROM cell_spans GROUP BY ALL",
+    "purchase_spans": "SELECT brand, minutes, dimension, begins, label, layer_before, sum(orders), sum(gmv), uniqMerge(buyers)"
+    " FROM purchase_spans GROUP BY ALL",
+    "shop_flow_spans": "SELECT brand, minutes, told_by, begins, label, from_layer, to_layer, sum(transitions), uniqMerge(users)"
+    " FROM shop_flow_spans GROUP BY ALL",
+    "head_spans": "SELECT brand, minutes, dimension, begins, label, store_id, layer, sum(entered), sum(gone) FROM head_spans"
+    " WHERE dimension != 'filled' GROUP BY ALL",
+    "move_sample": "SELECT brand, person, rank, seq, from_layer, to_layer, direction, effective_at, channel, store_id, first_touch_at"
+    " FROM move_sample",
     "promotions": "SELECT promotion_id, version, brand, changed_by, reason, effective_from, target_gmv, record FROM promotions FINAL",
     "alerts": "SELECT brand, alert_id, version, state, severity, since, at, users_at_stake, acknowledged_by, record FROM alerts FINAL",
     "junk_minutes": "SELECT brand, minute, type, channel, sum(records) FROM junk_minutes GROUP BY ALL",

@@ -40,9 +40,12 @@ target:
   owner: chen
   parts:
     - owner: li
-      channel: tmall
+      channel: wecom
       layers:
         - {{layer: R3, headcount: 10, conversion_rate: 0.5, order_value: 200}}
+    - owner: li
+      channel: tmall
+      layers:
         - {{layer: R4, headcount: 2, conversion_rate: 0.5, order_value: 300}}
     - owner: wang
       channel: store
@@ -154,21 +157,21 @@ def test_an_operators_hour(run: Run, told: Callable[[], list[tuple[str, int]]], 
     assert (found["gmv"]["current"], found["gmv"]["actual"], found["gmv"]["projected"]["end"]) == (1_500, 650, 650)
     assert (found["orders"]["current"], found["orders"]["actual"], found["buyers"]["actual"]) == (7, 4, 3)
     cells = {cell["path"]: cell for cell in found["cells"]}
-    assert (cells["tmall/R3"]["actual_orders"], cells["tmall/R3"]["actual_gmv"], cells["tmall/R3"]["actual_headcount"]) == (1, 100, 0)
+    assert (cells["wecom/R3"]["actual_orders"], cells["wecom/R3"]["actual_gmv"], cells["wecom/R3"]["actual_headcount"]) == (1, 100, 2)
     assert (cells["store/R3"]["actual_headcount"], cells["store/R3"]["actual_rate"], cells["store/R3"]["actual_gmv"]) == (1, 1.0, 200)
     assert (found["outside"], found["phase"]) == (50, None)
-    assert found["sentence"]["zh"].startswith("比计划少 ¥8.50（计划 ¥15，实际 ¥6.50）：主要因为 天猫 R3 转化率 –（计划 50.0%）")
+    assert found["sentence"]["zh"].startswith("比计划少 ¥8.50（计划 ¥15，实际 ¥6.50）：主要因为 企业微信 R3 人数 2（计划 10）")
 
-    seen = ok(run("what-if", "hour", "--set", "tmall/R3/headcount=20"))
+    seen = ok(run("what-if", "hour", "--set", "wecom/R3/headcount=20"))
     assert "nothing is saved" in seen
-    assert json.loads(ok(run("what-if", "hour", "--set", "tmall/R3/headcount=20", "--json")))["target_after"] == 2_500
+    assert json.loads(ok(run("what-if", "hour", "--set", "wecom/R3/headcount=20", "--json")))["target_after"] == 2_500
 
     early = json.loads(ok(run("show", "hour", "--at", to_rfc3339(at(15)), "--json")))
     assert (early["share_due"], early["gmv"]["actual"], early["phase"]) == (0.25, 600, "peak")
 
-    adjusted = run("adjust", "hour", "--set", "tmall/R3/headcount=5", "--because", "fewer came", "--by", "li", "--if-version", "1")
+    adjusted = run("adjust", "hour", "--set", "wecom/R3/headcount=5", "--because", "fewer came", "--by", "li", "--if-version", "1")
     assert "hour: version 2 by li" in ok(adjusted)
-    late = run("adjust", "hour", "--set", "tmall/R3/headcount=9", "--because", "more came", "--by", "wang", "--if-version", "1")
+    late = run("adjust", "hour", "--set", "wecom/R3/headcount=9", "--because", "more came", "--by", "wang", "--if-version", "1")
     assert late.status == 1
     assert "expected version 1, found version 2, made by li" in late.err
     assert "'fewer came'" in late.err
@@ -220,14 +223,14 @@ def test_a_kill_loses_no_change_that_was_saved(
     run: Run, told: Callable[[], list[tuple[str, int]]], redis_db_url: str, point: CrashPoint
 ) -> None:
     ok(run("create", "-", "--by", "chen", stdin=FILE))
-    change = ("adjust", "hour", "--set", "tmall/R3/headcount=5", "--because", "fewer came", "--by", "li")
+    change = ("adjust", "hour", "--set", "wecom/R3/headcount=5", "--because", "fewer came", "--by", "li")
     assert killed(*change, at=point)
     saved = point is not CrashPoint.PROMOTION_BEFORE_SAVE
     with redis.Redis.from_url(redis_db_url) as client:
         assert client.xlen("rflow:{promotions}:outbox") == int(saved)
     assert [one["version"] for one in json.loads(ok(run("history", "hour", "--json")))] == ([1, 2] if saved else [1])
 
-    ok(run("adjust", "hour", "--set", "tmall/R3/headcount=6", "--because", "and again", "--by", "wang"))
+    ok(run("adjust", "hour", "--set", "wecom/R3/headcount=6", "--because", "and again", "--by", "wang"))
     last = 3 if saved else 2
     wait_until(partial(lambda version: told()[-1:] == [("hour", version)], last), "the newest version to stand last")
     kept: list[int] = []

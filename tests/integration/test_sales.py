@@ -1,8 +1,8 @@
 """What was sold and to how many heads, of a small day worked out by hand; and every version of a promotion, stored once.
 
 The window is an hour from FROM. Of brand acme, before it: a stands in R3 by wecom, b in R3 by store sh-017, c in R1 by douyin, d was seen
-and never left R0. In it: c joins by wecom (R3), e comes (R0) and clicks (R2 by douyin); a buys for 100 on tmall (R4) and for 300 again
-(R5), b buys for 200 in the store (R4), e for 50 on tmall (R4), of which 20 are given back.
+and never left R0. In it: c joins by wecom (R3), e comes (R0) and clicks (R2 by douyin); a buys for 100 on tmall (R4) and for 300 in a store
+(R5), b buys for 200 on tmall (R4), e for 50 on tmall (R4), of which 20 are given back.
 """
 
 from __future__ import annotations
@@ -32,17 +32,17 @@ MOVES: list[tuple[str, int, str, str, int, str, str | None]] = [
     ("c", 2, "R1", "R3", 5, "wecom", None),
     ("e", 1, "R0", "R2", 6, "douyin", None),
     ("a", 2, "R3", "R4", 10, "tmall", None),
-    ("b", 2, "R3", "R4", 10, "store", "sh-017"),
-    ("a", 3, "R4", "R5", 12, "tmall", None),
+    ("b", 2, "R3", "R4", 10, "tmall", None),
+    ("a", 3, "R4", "R5", 12, "store", "sh-018"),
     ("e", 2, "R2", "R4", 20, "tmall", None),
 ]
-SALES: list[tuple[str, str, str, int, int, str, str, str | None, int]] = [
-    ("purchase", "a", "o1", 10, 100, "R3", "tmall", None, 0),
-    ("purchase", "b", "o2", 10, 200, "R3", "store", "sh-017", 0),
-    ("purchase", "a", "o3", 12, 300, "R4", "tmall", None, 0),
-    ("purchase", "e", "o4", 20, 50, "R2", "tmall", None, 0),
-    ("refund", "e", "o4", 25, 20, "R4", "tmall", None, 20),
-    ("purchase", "a", "o5", 70, 999, "R5", "tmall", None, 0),
+SALES: list[tuple[str, str, str, int, int, str, str, str | None, int, str, str | None]] = [
+    ("purchase", "a", "o1", 10, 100, "R3", "tmall", None, 0, "wecom", None),
+    ("purchase", "b", "o2", 10, 200, "R3", "tmall", None, 0, "store", "sh-017"),
+    ("purchase", "a", "o3", 12, 300, "R4", "store", "sh-018", 0, "tmall", None),
+    ("purchase", "e", "o4", 20, 50, "R2", "tmall", None, 0, "douyin", None),
+    ("refund", "e", "o4", 25, 20, "R4", "tmall", None, 20, "tmall", None),
+    ("purchase", "a", "o5", 70, 999, "R5", "tmall", None, 0, "store", "sh-018"),
 ]
 VERSIONS = [promotion(), version(2, 600, reason="too low"), version(3, 700, reason="too high", changed_by="li")]
 
@@ -75,12 +75,23 @@ def transition(index: int, user: str, seq: int, from_: str, to: str, minute: int
             cause=Cause(),
             touch=Touch(channel=channel, store_id=store),
             first_touch=FirstTouch(),
+            former_touch=next((Touch(channel=one[5], store_id=one[6]) for one in MOVES if one[:2] == (user, seq - 1)), None),
         )
     )
 
 
 def order(
-    type_: str, user: str, order_id: str, minute: int, amount: int, layer: str, channel: str, store: str | None, back: int
+    type_: str,
+    user: str,
+    order_id: str,
+    minute: int,
+    amount: int,
+    layer: str,
+    channel: str,
+    store: str | None,
+    back: int,
+    brought: str,
+    brought_store: str | None,
 ) -> OrderRow:
     return OrderRow(
         event_id=f"{type_}-{order_id}",
@@ -96,6 +107,8 @@ def order(
         first_seen=FROM,
         channel=channel,
         store_id=store,
+        layer_channel=brought,
+        layer_store_id=brought_store,
     )
 
 
@@ -161,9 +174,9 @@ def test_sales_by_cell(sales: Sales) -> None:
         return CellSales(layer=layer, channel=channel, store_id=store, orders=orders, gmv=gmv, refunded=refunded, buyers=buyers)
 
     assert sales.by_cell("acme", FROM, TO) == [
-        cell("R2", "tmall", "", 1, 50),
+        cell("R2", "douyin", "", 1, 50),
         cell("R3", "store", "sh-017", 1, 200),
-        cell("R3", "tmall", "", 1, 100),
+        cell("R3", "wecom", "", 1, 100),
         cell("R4", "tmall", "", 1, 300, 20),
     ]
 
@@ -187,12 +200,14 @@ def test_everybody_who_stood_in_a_layer_counts(sales: Sales) -> None:
         heads("R2", "douyin", 1),
         heads("R3", "store", 1, "sh-017"),
         heads("R3", "wecom", 2),
-        heads("R4", "store", 1),
-        heads("R4", "tmall", 2),
-        heads("R5", "tmall", 1),
+        heads("R4", "tmall", 3),
+        heads("R5", "store", 1),
     ]
+    # one attribution on both sides: nobody buys in a cell that has no heads
+    cells = {(one.layer, one.channel) for one in found}
+    assert {(one.layer, one.channel) for one in sales.by_cell("acme", FROM, TO)} <= cells
     by_store = sales.heads("acme", FROM, TO, by_store=True)
-    assert heads("R4", "store", 1, "sh-017") in by_store
+    assert heads("R5", "store", 1, "sh-018") in by_store
     assert sum(one.users for one in by_store) == sum(one.users for one in found)
 
 

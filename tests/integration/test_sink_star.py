@@ -130,6 +130,7 @@ def transition(move: Move, index: int) -> bytes:
             cause=Cause(),
             touch=Touch(channel=move.channel),
             first_touch=FirstTouch(channel=channel, at=to_rfc3339(first_at)),
+            former_touch=next((Touch(channel=one.channel) for one in MOVES if (one.user, one.seq) == (move.user, move.seq - 1)), None),
         )
     )
 

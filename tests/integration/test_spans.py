@@ -25,6 +25,7 @@ from warroom.drill import _FROM_RECORDS, Dimension, Drill, LabelLine
 from warroom.lists import _FLOWS_OF_RECORDS, FlowLine, Span
 from warroom.live.reader import LiveReader
 from warroom.sales import Sales
+from warroom.sample import Sample
 
 BEGIN = 1_794_326_400_000
 DAYS = 3
@@ -52,17 +53,17 @@ _TRANSITIONS = f"""INSERT INTO transitions (block, brand, user_id, seq, from_lay
         channel, campaign_id, store_id, guide_id
     FROM (SELECT number, cityHash64(number) AS h, {_USER}, {_LABELS} FROM numbers({{rows}}))"""
 _ORDERS = f"""INSERT INTO orders (block, type, brand, user_id, order_id, occurred_at, amount, refunded, layer_before, first_seen,
-    channel, campaign_id, store_id, guide_id)
+    channel, campaign_id, store_id, guide_id, layer_channel, layer_store_id)
     SELECT intDiv(number * {{blocks}}, {{rows}}) + 1, if(h % 9 = 4, 'refund', 'purchase') AS what, brand, user_id, toString(number),
         {_AT} AS at, h % 1000, if(what = 'refund', h % 100, 0), concat('R', toString(h % 6)), at - toIntervalHour(h % 48),
-        channel, campaign_id, store_id, guide_id
+        channel, campaign_id, store_id, guide_id, ['jd', 'wecom'][1 + h % 2], ['', 's1', 's2'][1 + h % 3]
     FROM (SELECT number, cityHash64(number, 2) AS h, {_USER}, {_LABELS} FROM numbers({{rows}}))"""
 _BLOCKS = 50
 _OF = "brand = {brand:String} AND o.occurred_at >= {start:DateTime64(3, 'UTC')} AND o.occurred_at < {end:DateTime64(3, 'UTC')}"
 _SUMS = "countIf(type = 'purchase'), sumIf(amount, type = 'purchase')"
 _BUYERS = "uniqIf(bitShiftRight(xxh3(user_id), 11), type = 'purchase')"
-CELLS = f"""SELECT toString(layer_before), toString(channel), toString(store_id), {_SUMS}, sum(refunded), {_BUYERS}
-    FROM orders AS o WHERE {_OF} GROUP BY layer_before, channel, store_id ORDER BY ALL"""
+CELLS = f"""SELECT toString(layer_before), toString(layer_channel), toString(layer_store_id), {_SUMS}, sum(refunded), {_BUYERS}
+    FROM orders AS o WHERE {_OF} GROUP BY layer_before, layer_channel, layer_store_id ORDER BY ALL"""
 MINUTES_SOLD = f"""SELECT minute, bought, paid, back, uniqMerge(people) OVER (ORDER BY minute) FROM (
     SELECT intDiv(toUnixTimestamp64Milli(o.occurred_at), 60000) * 60000 AS minute, countIf(type = 'purchase') AS bought,
         sumIf(amount, type = 'purchase') AS paid, sum(refunded) AS back,
@@ -71,9 +72,10 @@ MINUTES_SOLD = f"""SELECT minute, bought, paid, back, uniqMerge(people) OVER (OR
 TODAY = f"""SELECT if(place = '', 'all', 'layer') AS what, place, countIf(type = 'purchase'), {_BUYERS}, sumIf(amount, type = 'purchase'),
     sumIf(amount, type = 'purchase' AND first_seen > o.occurred_at - INTERVAL 24 HOUR), sum(refunded)
     FROM orders AS o ARRAY JOIN ['', toString(layer_before)] AS place WHERE {_OF} GROUP BY place ORDER BY what, place"""
-ENTERED = """SELECT toString(to_layer), toString(channel), '', count() FROM transitions
-    WHERE brand = {brand:String} AND effective_at >= {start:DateTime64(3, 'UTC')} AND effective_at < {end:DateTime64(3, 'UTC')}
-    GROUP BY to_layer, channel ORDER BY ALL"""
+ENTERED = """SELECT toString(to_layer), toString(channel), {store}, count() FROM transitions
+    WHERE brand = {{brand:String}} AND effective_at >= {{start:DateTime64(3, 'UTC')}} AND effective_at < {{end:DateTime64(3, 'UTC')}}
+    GROUP BY ALL ORDER BY ALL"""
+SAMPLE = Sample(32, 1)
 
 
 def records(config: ClickHouse, rows: int) -> None:
@@ -111,10 +113,38 @@ def test_figures_are_those_of_the_records(stored: ClickHouse, period: tuple[int,
         bounds = (whole.brand, whole.start, whole.end)
         assert [astuple(one) for one in sales.by_cell(*bounds)] == rows(drill, CELLS, whole)
         assert [astuple(one) for one in sales.by_minute(*bounds)] == rows(drill, MINUTES_SOLD, whole)
-        assert [astuple(one) for one in sales.heads_entered(*bounds, by_store=False)] == rows(drill, ENTERED, whole)
+        for by_store, store in ((False, "''"), (True, "toString(store_id)")):
+            entered = [astuple(one) for one in sales.heads_entered(*bounds, by_store=by_store)]
+            assert entered == rows(drill, ENTERED.format(store=store), whole)
         today = live.questions(whole.brand, whole.end - 1, whole.start)["today"]()
         told = [tuple(row.values()) for row in today if row["what"] in ("all", "layer")]
         assert told == rows(drill, TODAY, whole)
+
+
+def test_of_very_many_transitions_users_are_those_of_a_sample(stored: ClickHouse, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("warroom.lists.sample_of", lambda _: SAMPLE)
+    span = Span(brand="b0", start=BEGIN + 61 * MINUTE_MS, end=BEGIN + 2 * DAY_MS, channel="jd")
+    sampled = f"(SELECT * FROM transitions WHERE xxh3(user_id) % {SAMPLE.one_in} = 0) AS t"
+    with Drill(stored, seconds=60) as drill:
+        bound = {**span.bound(), "by": "store", "limit": 100}
+        # of everything but the users moved nothing is estimated
+        told = {one.label: one for one in drill._structs(LabelLine, _FROM_RECORDS, bound)}
+        moved = {one.label: one for one in drill._structs(LabelLine, _FROM_RECORDS.replace("transitions AS t", sampled), bound)}
+        assert {one.label: one for one in drill.label_lines(span, Dimension.STORE, 100)} == {
+            label: replace(
+                one,
+                users_forward=moved[label].users_forward * SAMPLE.one_in,
+                users_reverse=moved[label].users_reverse * SAMPLE.one_in,
+            )
+            for label, one in told.items()
+        }
+        shop = replace(span, store_id="s2")
+        flows = drill._structs(FlowLine, _FLOWS_OF_RECORDS, shop.bound())
+        users = {
+            (one.from_layer, one.to_layer): one.users * SAMPLE.one_in
+            for one in drill._structs(FlowLine, _FLOWS_OF_RECORDS.replace("transitions AS t", sampled), shop.bound())
+        }
+        assert drill.flow_lines(shop) == [replace(one, users=users.get((one.from_layer, one.to_layer), 0)) for one in flows]
 
 
 def rows(drill: Drill, text: str, of: Span) -> list[tuple[Any, ...]]:
@@ -153,9 +183,7 @@ def test_tables_of_sums_are_filled_whatever_breaks_it_off(clickhouse_url: str, d
     fill(lambda: None)
     assert found() == filled
     with closing(connect(config, config.database)) as client:
-        for source, part in PARTS:
-            if part in FILLED:
-                client.command(f"TRUNCATE TABLE {part.name}")
-                names = ", ".join(part.column_names)
-                client.command(f"INSERT INTO {part.inlet} ({names}) SELECT {names} FROM {source.name} WHERE block <= {_BLOCKS}")
+        for part in FILLED:
+            client.command(f"TRUNCATE TABLE {part.name}")
+        backfill(client, lambda: None, most=10**9)
     assert found() == filled

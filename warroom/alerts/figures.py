@@ -35,7 +35,7 @@ SELECT {_MS}, toString(from_layer), toString(to_layer), toString(channel), sum(t
 FROM flow_minutes AS t WHERE {_WHERE} AND kind IN ('advance', 'retract') GROUP BY t.minute, from_layer, to_layer, channel
 """
 _ORDERS = f"SELECT {_MS}, sum(t.orders), sum(t.gmv) FROM order_minutes AS t WHERE {_WHERE} AND dimension = 'all' GROUP BY t.minute"
-_SOLD = f"SELECT toString(layer_before), sum(t.orders), sum(t.gmv) FROM sales_minutes AS t WHERE {_WHERE} GROUP BY layer_before"
+_SOLD = f"SELECT toString(label), sum(t.orders), sum(t.gmv) FROM order_minutes AS t WHERE {_WHERE} AND dimension = 'layer' GROUP BY label"
 _CAME = f"""
 SELECT toString(to_layer), sum(t.transitions) FROM flow_minutes AS t
 WHERE {_WHERE} AND kind IN ('advance', 'retract') GROUP BY to_layer

@@ -147,7 +147,8 @@ phases:                            # teaser, presale, peak, encore; one after an
   - {phase: peak, from: "2026-11-11 00:00", to: "2026-11-12 00:00"}
 
 # The target tree. GMV is the sum over layers of headcount x conversion_rate x order_value, down to a channel or store, each with its owner.
-# headcount counts everybody who stands in the layer at any time of the window, conversion_rate the orders of each, from 0 to 1.
+# headcount counts everybody who stands in the layer at any time of the window, conversion_rate the orders of each, from 0 to 1. Of a
+# channel or store: whom a touchpoint of it brought to the layer; their orders count there, wherever they are placed.
 target:
   owner: chen
   parts:

@@ -20,7 +20,11 @@ def test_they_are_numbered_from_one() -> None:
 @pytest.mark.parametrize(("name", "statement"), STATEMENTS)
 def test_a_statement_can_be_repeated_and_names_its_database(name: str, statement: str) -> None:
     code = re.sub(r"--.*", "", statement).strip()
-    assert re.match(r"CREATE (TABLE|VIEW|MATERIALIZED VIEW) IF NOT EXISTS db7\.|CREATE OR REPLACE VIEW db7\.", code), name
+    made = r"CREATE (TABLE|VIEW|MATERIALIZED VIEW) IF NOT EXISTS db7\.|CREATE OR REPLACE VIEW db7\."
+    assert re.match(rf"{made}|DROP (TABLE|VIEW) IF EXISTS db7\.|ALTER TABLE db7\.", code), name
+    columns = re.findall("ADD COLUMN( IF NOT EXISTS)?", code)
+    assert all(columns)
+    assert bool(columns) == code.startswith("ALTER")
     assert "{database}" not in code
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 import pytest
+import xxhash
 
 from schemas.ladder_file import load_ladder
 from schemas.promotion import Promotion
@@ -18,19 +19,22 @@ from sinks.decision import Stream
 from sinks.rows import BadRecord, Decoder, Record
 from sinks.tables import (
     ALERTS,
+    CELL_SPANS,
     FLOW_MINUTES,
     FLOW_SPANS,
+    HEAD_SPANS,
     JUNK_MINUTES,
     MOVE_MINUTES,
+    MOVE_SAMPLE,
     MOVE_SPANS,
     NEW_USERS,
     ORDER_MINUTES,
     ORDER_SPANS,
     ORDERS,
     PROMOTIONS,
-    SALES_MINUTES,
-    SALES_SPANS,
+    PURCHASE_SPANS,
     SHARDS,
+    SHOP_FLOW_SPANS,
     SPEND,
     STEPS,
     TABLES,
@@ -94,6 +98,7 @@ def rollup(version: int = 8, index: int = 0, *, last: bool = True) -> bytes:
                     layer_before="R1",
                     first_seen=1,
                     store_id="s",
+                    layer_channel="wecom",
                     first_touch=TouchPlace(at=1, channel="douyin"),
                 )
             ],
@@ -127,15 +132,35 @@ def test_a_transition_fills_its_table_and_the_flows() -> None:
     record = decode(Stream.TRANSITIONS, json.dumps(TRANSITION).encode())
     assert (record.offset, record.version, record.index, record.size) == (9, 1042, 7, 1)
     tables = by_table(12, record)
-    assert list(tables) == [part.name for part in (TRANSITIONS, FLOW_MINUTES, FLOW_SPANS, MOVE_MINUTES, MOVE_SPANS, USER_LAYERS)]
+    sums = (FLOW_MINUTES, FLOW_SPANS, MOVE_MINUTES, MOVE_SPANS, SHOP_FLOW_SPANS, HEAD_SPANS, MOVE_SAMPLE)
+    assert list(tables) == [part.name for part in (TRANSITIONS, *sums, USER_LAYERS)]
     row = named(tables[TRANSITIONS.name])
     assert row["block"] == 12
     assert (row["from_layer"], row["to_layer"], row["kind"], row["seq"]) == ("R1", "R3", "advance", 4)
     assert (row["occurred_at"], row["effective_at"]) == (1_794_355_203_120, 1_794_355_203_121)
     assert (row["channel"], row["campaign_id"], row["store_id"], row["cause_at"]) == ("wecom", "", "sh-017", None)
     assert (row["first_touch_at"], row["first_channel"], row["cause_offset"]) == (1000, "douyin", 991)
-    for part in (FLOW_MINUTES, FLOW_SPANS, MOVE_MINUTES, MOVE_SPANS, USER_LAYERS):
+    for part in (*sums, USER_LAYERS):
         assert named(tables[part.name]) == {name: row[name] for name in part.column_names}
+
+
+def test_what_the_user_left_is_known_of_the_first_and_where_the_record_tells_it() -> None:
+    def row(**other: Any) -> dict[str, Any]:
+        record = decode(Stream.TRANSITIONS, json.dumps({**TRANSITION, **other}).encode())
+        return named(by_table(1, record)[HEAD_SPANS.name])
+
+    assert (row()["former_known"], row(seq=1)["former_known"]) == (False, True)
+    told = row(former_touch={"channel": "douyin", "campaign_id": None, "store_id": None, "guide_id": "g"})
+    assert [told[f"former_{name}"] for name in ("known", "channel", "campaign_id", "store_id", "guide_id")] == [True, "douyin", "", "", "g"]
+
+
+def test_the_sample_takes_one_user_in_sixteen() -> None:
+    users = [f"u{number}" for number in range(2_000)]
+    records = [decode(Stream.TRANSITIONS, json.dumps({**TRANSITION, "user_id": user}).encode()) for user in users]
+    taken = by_table(1, *records)[MOVE_SAMPLE.name]
+    expected = [user for user in users if xxhash.xxh3_64_intdigest(user.encode()) % 16 == 0]
+    assert list(taken.columns[taken.table.column_names.index("user_id")]) == expected
+    assert 90 < taken.rows < 160
 
 
 def test_a_rollup_fills_its_tables() -> None:
@@ -146,8 +171,8 @@ def test_a_rollup_fills_its_tables() -> None:
         ORDERS.name,
         ORDER_MINUTES.name,
         ORDER_SPANS.name,
-        SALES_MINUTES.name,
-        SALES_SPANS.name,
+        CELL_SPANS.name,
+        PURCHASE_SPANS.name,
         JUNK_MINUTES.name,
         STEPS.name,
         SHARDS.name,
@@ -156,9 +181,10 @@ def test_a_rollup_fills_its_tables() -> None:
     assert (touch["channel"], touch["campaign_id"], touch["touchpoints"], touch["users"]) == ("", "c", 2, [2**53 - 1, 7])
     order = named(tables[ORDERS.name])
     assert (order["shard"], order["version"], order["order_id"], order["store_id"]) == (3, 8, "o", "s")
-    for part in (ORDER_MINUTES, ORDER_SPANS, SALES_MINUTES, SALES_SPANS):
+    for part in (ORDER_MINUTES, ORDER_SPANS, CELL_SPANS, PURCHASE_SPANS):
         assert named(tables[part.name]) == {name: order[name] for name in part.column_names}
     assert (order["first_touch_at"], order["first_channel"], order["last_touch_at"], order["last_channel"]) == (1, "douyin", None, "")
+    assert (order["layer_channel"], order["layer_store_id"]) == ("wecom", "")
     assert named(tables[JUNK_MINUTES.name]) == {
         "block": 1, "minute": 60_000, "brand": "acme", "type": "like", "channel": "", "records": 37,
     }  # fmt: skip

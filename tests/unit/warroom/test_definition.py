@@ -57,7 +57,7 @@ def test_times_are_the_brands(text: str, expected: str) -> None:
         ("brand: acme", "brand: 3", r"f\.yaml:3: expected a text of 1 to 128 characters, found the number 3"),
         ("brand: acme", "brnad: acme", r"f\.yaml:3: .*brnad"),
         ('from: "2026-11-10 20:00", to: "2026-11-12 00:00"', "from: monday, to: tuesday", r"f\.yaml:5: .*a time in quotes"),
-        ("conversion_rate: 0.02", "conversion_rate: 2", r"f\.yaml:18: expected a number from 0 to 1, found the number 2"),
+        ("conversion_rate: 0.02", "conversion_rate: 2", r"f\.yaml:19: expected a number from 0 to 1, found the number 2"),
         ("channel: tmall", "channel: store", "expected parts that cover different channels or stores"),
     ],
 )
