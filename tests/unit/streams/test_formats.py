@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from streams.errors import StateTooNew, StateUnreadable
 from streams.formats import FORMAT, KNOWN
@@ -46,6 +47,21 @@ def test_a_release_goes_on_from_what_an_earlier_one_has_stored(story: Story, kep
     go_on(whole, story, story.half)
     assert shard.transitions == whole.transitions[before:]
     assert (shard.users(), shard.roster, shard.labels, shard.meta) == (whole.users(), whole.roster, whole.labels, whole.meta)
+
+
+@pytest.mark.parametrize("story", list(STORIES.values()), ids=list(STORIES))
+def test_states_of_a_build_that_did_not_know_what_brought_the_user_are_gone_on_from(story: Story) -> None:
+    shard, whole = story.begun(), story.begun()
+    known = {user: state.seq for user, state in whole.users().items()}
+    shard.states = {user: msgspec.msgpack.encode(msgspec.msgpack.decode(state)[:-4]) for user, state in shard.states.items()}
+    before = len(whole.transitions)
+    go_on(shard, story, story.half)
+    go_on(whole, story, story.half)
+    untold = [
+        replace(transition, former_touch=None) if transition.seq == known.get((transition.brand, transition.user_id), 0) + 1 else transition
+        for transition in whole.transitions[before:]
+    ]
+    assert shard.transitions[before:] == untold
 
 
 def said(shard: MemoryShard) -> list[object]:
