@@ -136,17 +136,18 @@ def _time(number: str, size: Size) -> str:
 
 
 def _orders(size: Size, begin: int, count: int) -> str:
+    """Evenly over the day, by users at random; one record in fifty gives back some of the order before it."""
     return f"""
 INSERT INTO orders (block, shard, version, event_id, type, brand, user_id, order_id, occurred_at, amount, refunded, currency, layer_before,
     first_seen, channel, campaign_id, store_id, guide_id, layer_channel, layer_store_id)
 SELECT intDiv(number, 1000000) + 1, number % {_PARTITIONS}, intDiv(number, 2000), toString(number),
-    if(h % 50 = 7, 'refund', 'purchase'), '{_BRAND}', concat('u', leftPad(toString(cityHash64(number) % {size.users}), 9, '0')),
-    concat('o', toString(number)), at, 1000 + h % 40000, if(h % 50 = 7, 1000, 0), 'CNY',
+    if(h % 50 = 7, 'refund', 'purchase'), '{_BRAND}', concat('u', leftPad(toString(cityHash64(bought) % {size.users}), 9, '0')),
+    concat('o', toString(bought)), at, 1000 + h % 40000, if(h % 50 = 7, 1000, 0), 'CNY',
     ['R1', 'R2', 'R3', 'R4', 'R5'][1 + cityHash64(number, 3) % 5], at - toIntervalHour(h % 60), channel, campaign_id, store_id, guide_id,
     layer_channel, layer_store_id
 FROM
 (
-    SELECT number, cityHash64(number, 4) AS h,
+    SELECT number, cityHash64(number, 4) AS h, if(h % 50 = 7 AND number > 0, number - 1, number) AS bought,
         fromUnixTimestamp64Milli(toInt64({_MIDNIGHT} + intDiv(number * {DAY_MS}, {size.orders})), 'UTC') AS at, {_LABELS},
         cityHash64(number, 5) AS g, {_labelled("layer", "g")}
     FROM numbers({begin}, {count})

@@ -75,7 +75,7 @@ _FROM_SUMS = _lines(
     GROUP BY label""",
 )
 _SOLD_OF_RECORDS = f"""SELECT {_LABEL} toString(layer_before)) AS label, countIf(type = 'purchase') AS line_orders,
-        uniqIf({_PERSON}, type = 'purchase') AS line_buyers, sumIf(amount, type = 'purchase') AS line_gmv,
+        uniqIf(bitShiftRight(person, 11), type = 'purchase') AS line_buyers, sumIf(amount, type = 'purchase') AS line_gmv,
         sumIf(amount, type = 'purchase' AND first_seen > o.occurred_at - INTERVAL 24 HOUR) AS line_gmv_new, sum(refunded) AS line_refunds,
         0 AS line_forward, 0 AS line_reverse, 0 AS line_spend
     FROM orders AS o

@@ -94,18 +94,10 @@ ORDER BY from_layer, to_layer
 """
 
 _FLOWS_OF_SAMPLE = f"""
-SELECT from_layer, to_layer, sum(people) AS users, sum(moves) AS transitions
-FROM
-(
-    SELECT toString(from_layer) AS from_layer, toString(to_layer) AS to_layer, 0 AS people, count() AS moves FROM transitions AS t
-    WHERE {_SPAN.replace("{of}", "t.effective_at")}{_LABELS}{_SHOPS}
-    GROUP BY from_layer, to_layer
-    UNION ALL
-    SELECT toString(from_layer) AS from_layer, toString(to_layer) AS to_layer, uniq(person) * {{one_in:UInt32}} AS people, 0 AS moves
-    FROM move_sample AS t
-    WHERE {_SPAN.replace("{of}", "t.effective_at")} AND rank >= {{rank:UInt8}}{_LABELS}{_SHOPS}
-    GROUP BY from_layer, to_layer
-)
+SELECT toString(from_layer) AS from_layer, toString(to_layer) AS to_layer, uniq(person) * {{one_in:UInt32}} AS users,
+    count() * {{one_in:UInt32}} AS transitions
+FROM move_sample AS t
+WHERE {_SPAN.replace("{of}", "t.effective_at")} AND rank >= {{rank:UInt8}}{_LABELS}{_SHOPS}
 GROUP BY from_layer, to_layer
 ORDER BY from_layer, to_layer
 """
@@ -184,7 +176,8 @@ class MoveLine(Struct, frozen=True, kw_only=True):
 
 
 class FlowLine(Struct, frozen=True, kw_only=True):
-    """How many distinct users, to about one in a hundred, and transitions went from one layer to another."""
+    """How many distinct users, to about one in a hundred, and transitions went from one layer to another. Of a store or guide together with
+    another label, in a period of over two million transitions, both are estimates (`warroom.sample`)."""
 
     from_layer: str
     to_layer: str

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import time
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -10,12 +13,14 @@ from msgspec import Struct
 
 from sinks.config import ClickHouse
 from warroom import sales_queries
-from warroom.reader import Reader, bound_period
+from warroom.reader import Reader
 from warroom.spans import bound_spans
 
 _KEPT_SECONDS = 300.0
 _KEPT_TIMES = 100.0
 _OPENING_SECONDS = 60
+_MOST_BY_MINUTE = 1_000_000
+"""Orders: of more, distinct buyers are merged by the hour, not by the minute."""
 
 
 class MinuteSales(Struct, frozen=True, kw_only=True):
@@ -61,6 +66,24 @@ Openings = dict[tuple[str, int], Opening]
 """By brand and instant; may be shared by the readers of several threads."""
 
 
+def buyers_by_minute(orders: Sequence[tuple[int, int]], spans: Sequence[tuple[int, int]]) -> list[int]:
+    """Distinct buyers up to the end of each minute, given with its orders: those at the ends of `spans` (begin, buyers up to its end)
+    as they are, between them in proportion to the orders."""
+    begins = [begin for begin, _ in spans]
+    so_far = [0, *(buyers for _, buyers in spans)]
+    place = [bisect_right(begins, minute) for minute, _ in orders]
+    sums: Counter[int] = Counter()
+    for number, (_, count) in zip(place, orders, strict=True):
+        sums[number] += count
+    done: Counter[int] = Counter()
+    found = []
+    for number, (_, count) in zip(place, orders, strict=True):
+        done[number] += count
+        came = so_far[number] - so_far[number - 1]
+        found.append(so_far[number - 1] + (came * done[number] // sums[number] if sums[number] else came))
+    return found
+
+
 class Sales(Reader):
     """A reader of one database. Every method raises StoreAway or StoreError (`sinks.errors`). Instants are epoch milliseconds."""
 
@@ -70,8 +93,18 @@ class Sales(Reader):
         self._openings: Openings = {} if openings is None else openings
 
     def by_minute(self, brand: str, start: int, end: int) -> list[MinuteSales]:
-        """Sales of the minutes from `start` to before `end` in which something was sold, in order."""
-        return self._structs(MinuteSales, sales_queries.BY_MINUTE, bound_period(brand, start, end))
+        """Sales of the minutes from `start` to before `end` in which something was sold, in order. Of very many orders the buyers of a
+        whole hour are told to its minutes by their orders."""
+        bound = {"brand": brand, **bound_spans(start, end)}
+        if int(self._rows(sales_queries.ORDERED, bound)[0][0]) <= _MOST_BY_MINUTE:
+            return self._structs(MinuteSales, sales_queries.BY_MINUTE, bound)
+        rows = [(int(at), int(orders), int(gmv), int(back)) for at, orders, gmv, back in self._rows(sales_queries.SOLD_BY_MINUTE, bound)]
+        spans = [(int(at), int(buyers)) for at, buyers in self._rows(sales_queries.BUYERS_BY_SPAN, bound)]
+        told = buyers_by_minute([row[:2] for row in rows], spans)
+        return [
+            MinuteSales(minute=at, orders=orders, gmv=gmv, refunded=back, buyers_so_far=buyers)
+            for (at, orders, gmv, back), buyers in zip(rows, told, strict=True)
+        ]
 
     def by_cell(self, brand: str, start: int, end: int) -> list[CellSales]:
         """Sales from `start` to before `end` by the layer the buyer stood in, channel and store."""

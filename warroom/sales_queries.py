@@ -6,13 +6,23 @@ All read tables of sums: by the minute where minutes are told, else by spans of 
 
 from __future__ import annotations
 
-from warroom.spans import ALL_SPANS
+from warroom.spans import ALL_SPANS, MINUTES, SPANS
 
 _BRAND = "brand = {brand:String}"
 _START, _END = "{start:DateTime64(3, 'UTC')}", "{end:DateTime64(3, 'UTC')}"
 _WITHIN = f"minute >= {_START} AND minute < {_END}"
 _LOWEST = "(SELECT toString(layer) FROM current_layers ORDER BY position LIMIT 1)"
 _SEEN = f"(SELECT toInt64(sum(users)) FROM new_users WHERE {_BRAND} AND minute < {_END})"
+
+ORDERED = f"""
+SELECT sum(told) FROM
+(
+    SELECT o.orders AS told FROM order_minutes AS o WHERE {_BRAND} AND dimension = 'all' AND {MINUTES}
+    UNION ALL
+    SELECT s.orders AS told FROM order_spans AS s WHERE {_BRAND} AND dimension = 'all' AND {SPANS}
+)
+"""
+"""How many orders a period has."""
 
 BY_MINUTE = f"""
 SELECT toUnixTimestamp64Milli(minute) AS minute, orders, gmv, refunded, uniqMerge(people) OVER (ORDER BY minute) AS buyers_so_far
@@ -26,6 +36,32 @@ FROM
 ORDER BY minute
 """
 """From order_minutes. A minute without orders has no row."""
+
+SOLD_BY_MINUTE = f"""
+SELECT toUnixTimestamp64Milli(o.minute) AS minute, sum(o.orders) AS orders, sum(o.gmv) AS gmv, sum(o.refunds) AS refunded
+FROM order_minutes AS o
+WHERE {_BRAND} AND dimension = 'all' AND o.minute >= {_START} AND o.minute < {_END}
+GROUP BY o.minute
+ORDER BY o.minute
+"""
+"""The same without the buyers."""
+
+BUYERS_BY_SPAN = f"""
+SELECT toUnixTimestamp64Milli(at) AS begins, uniqMerge(people) OVER (ORDER BY at) AS buyers_so_far
+FROM
+(
+    SELECT o.minute AS at, uniqMergeState(o.buyers) AS people FROM order_minutes AS o
+    WHERE {_BRAND} AND dimension = 'all' AND {MINUTES.replace("minute ", "o.minute ")}
+    GROUP BY at
+    UNION ALL
+    SELECT s.begins AS at, uniqMergeState(s.buyers) AS people FROM order_spans AS s
+    WHERE {_BRAND} AND dimension = 'all' AND minutes = 60 AND s.begins >= {{hours_from:DateTime64(3, 'UTC')}}
+        AND s.begins < {{hours_to:DateTime64(3, 'UTC')}}
+    GROUP BY at
+)
+ORDER BY begins
+"""
+"""Distinct buyers up to the end of each whole hour of a period and of each minute before and after these, by when it begins."""
 
 BY_CELL = f"""
 SELECT layer_before AS layer, channel, store_id, sum(s.orders) AS orders, sum(s.gmv) AS gmv, sum(s.refunded) AS refunded,

@@ -37,7 +37,7 @@ SELECT split, layer, sum(bought) AS orders, sum(paid) AS gmv, uniqMerge(people) 
 FROM
 (
     SELECT toString({label}) AS split, toString(layer_before) AS layer, count() AS bought, sum(o.amount) AS paid,
-        uniqState(bitShiftRight(xxh3(user_id), 11)) AS people
+        uniqState(bitShiftRight(person, 11)) AS people
     FROM orders AS o
     WHERE {_BOUGHT} AND {edges}
     GROUP BY split, layer
@@ -71,7 +71,7 @@ FROM
 (
     SELECT {split} AS split, toString(layer_before) AS layer, user_id, order_id
     FROM orders AS o
-    WHERE {_PERIOD} AND xxh3(order_id) IN (SELECT xxh3(order_id) FROM orders WHERE {_BRAND} AND refunded != 0)
+    WHERE {_PERIOD} AND order_hash IN (SELECT order_hash FROM orders WHERE {_BRAND} AND refunded != 0)
 ) AS purchase
 INNER JOIN
 (
@@ -101,7 +101,7 @@ FROM
             transform(toString(layer_before), {{names:Array(String)}}, {{numbers:Array(UInt8)}}, toUInt8(31)) AS number
         FROM orders
         WHERE {_BOUGHT} AND occurred_at >= least({_START}, {_END} - INTERVAL 90 DAY) AND occurred_at < {_END}
-            AND xxh3(user_id) % {{one_in:UInt32}} = 0
+            AND person % {{one_in:UInt32}} = 0
     ) AS o
     GROUP BY {_GROUPED[by]}user_id
 )

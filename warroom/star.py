@@ -86,7 +86,7 @@ class Star(Reader):
             by=by,
             layers=layers,
             sums=sums,
-            refunds={(split, layer): int(back) for split, layer, back in self._rows(sold_queries.REFUNDS[by], told)},
+            refunds={(split, layer): int(back) for split, layer, back in (self._rows(sold_queries.REFUNDS[by], told) if sums else ())},
             buyers=self._structs(Buyers, sold_queries.BUYERS[by], {**told, "one_in": sample.one_in}),
             spend=None if spend is None else {split: int(cost) for split, cost in self._rows(spend, told)},
             counted=counted,

@@ -26,6 +26,7 @@ from warroom.lists import _FLOWS_OF_RECORDS, FlowLine, Span
 from warroom.live.reader import LiveReader
 from warroom.sales import Sales
 from warroom.sample import Sample
+from warroom.spans import HOUR_MS
 
 BEGIN = 1_794_326_400_000
 DAYS = 3
@@ -112,7 +113,14 @@ def test_figures_are_those_of_the_records(stored: ClickHouse, period: tuple[int,
             assert drill.flow_lines(narrowed) == drill._structs(FlowLine, _FLOWS_OF_RECORDS, narrowed.bound())
         bounds = (whole.brand, whole.start, whole.end)
         assert [astuple(one) for one in sales.by_cell(*bounds)] == rows(drill, CELLS, whole)
-        assert [astuple(one) for one in sales.by_minute(*bounds)] == rows(drill, MINUTES_SOLD, whole)
+        by_minute = rows(drill, MINUTES_SOLD, whole)
+        assert [astuple(one) for one in sales.by_minute(*bounds)] == by_minute
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("warroom.sales._MOST_BY_MINUTE", 0)
+            by_hour = [astuple(one) for one in sales.by_minute(*bounds)]
+        assert [row[:4] for row in by_hour] == [row[:4] for row in by_minute]
+        last_of_hours = {row[0] // HOUR_MS: row for row in by_minute}.values()
+        assert {*last_of_hours} <= {*by_hour}
         for by_store, store in ((False, "''"), (True, "toString(store_id)")):
             entered = [astuple(one) for one in sales.heads_entered(*bounds, by_store=by_store)]
             assert entered == rows(drill, ENTERED.format(store=store), whole)
@@ -139,12 +147,11 @@ def test_of_very_many_transitions_users_are_those_of_a_sample(stored: ClickHouse
             for label, one in told.items()
         }
         shop = replace(span, store_id="s2")
-        flows = drill._structs(FlowLine, _FLOWS_OF_RECORDS, shop.bound())
-        users = {
-            (one.from_layer, one.to_layer): one.users * SAMPLE.one_in
-            for one in drill._structs(FlowLine, _FLOWS_OF_RECORDS.replace("transitions AS t", sampled), shop.bound())
-        }
-        assert drill.flow_lines(shop) == [replace(one, users=users.get((one.from_layer, one.to_layer), 0)) for one in flows]
+        flows = drill._structs(FlowLine, _FLOWS_OF_RECORDS.replace("transitions AS t", sampled), shop.bound())
+        assert drill.flow_lines(shop) == [
+            replace(one, users=one.users * SAMPLE.one_in, transitions=one.transitions * SAMPLE.one_in) for one in flows
+        ]
+        assert flows
 
 
 def rows(drill: Drill, text: str, of: Span) -> list[tuple[Any, ...]]:
