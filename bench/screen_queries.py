@@ -147,7 +147,7 @@ SELECT intDiv(number, 1000000) + 1, number % {_PARTITIONS}, intDiv(number, 2000)
     layer_channel, layer_store_id
 FROM
 (
-    SELECT number, cityHash64(number, 4) AS h, if(h % 50 = 7 AND number > 0, number - 1, number) AS bought,
+    SELECT number, cityHash64(number, 4) AS h, toUInt64(number - (h % 50 = 7 AND number > 0)) AS bought,
         fromUnixTimestamp64Milli(toInt64({_MIDNIGHT} + intDiv(number * {DAY_MS}, {size.orders})), 'UTC') AS at, {_LABELS},
         cityHash64(number, 5) AS g, {_labelled("layer", "g")}
     FROM numbers({begin}, {count})

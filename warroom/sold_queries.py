@@ -64,20 +64,18 @@ GROUP BY {_GROUPED[by]}layer_before
 }
 """What was paid by users first seen within the period."""
 
+_GIVEN_BACK = f"SELECT order_hash, sum(refunded) AS returned FROM orders WHERE {_BRAND} AND refunded != 0 GROUP BY order_hash"
+
 REFUNDS = {
     by: f"""
 SELECT split, layer, sum(returned) AS refunds
 FROM
 (
-    SELECT {split} AS split, toString(layer_before) AS layer, user_id, order_id
+    SELECT {split} AS split, toString(layer_before) AS layer, order_hash
     FROM orders AS o
     WHERE {_PERIOD} AND order_hash IN (SELECT order_hash FROM orders WHERE {_BRAND} AND refunded != 0)
 ) AS purchase
-INNER JOIN
-(
-    SELECT user_id, order_id, sum(refunded) AS returned FROM orders WHERE brand = {{brand:String}} AND refunded != 0
-    GROUP BY user_id, order_id
-) AS refund USING (user_id, order_id)
+INNER JOIN ({_GIVEN_BACK}) AS refund USING (order_hash)
 GROUP BY split, layer
 """
     for by, split in _SPLITS.items()

@@ -11,9 +11,9 @@ ALTER TABLE {database}.transitions
 ALTER TABLE {database}.orders
     ADD COLUMN IF NOT EXISTS layer_channel LowCardinality(String),
     ADD COLUMN IF NOT EXISTS layer_store_id LowCardinality(String),
-    -- compared in place of texts where very many orders are gone through
+    -- of the user, and of the order as the user's: compared in place of texts where very many orders are gone through
     ADD COLUMN IF NOT EXISTS person UInt64 MATERIALIZED xxh3(user_id),
-    ADD COLUMN IF NOT EXISTS order_hash UInt64 MATERIALIZED xxh3(order_id);
+    ADD COLUMN IF NOT EXISTS order_hash UInt64 MATERIALIZED xxh3(concat(user_id, '\0', order_id));
 
 -- Who entered and who left a layer under a label, by the minute, the hour and eight hours (`minutes` 1, 60, 480): entered less gone, summed
 -- up to an instant, is who stands there then; only who was never seen to move is not among them. Who leaves, leaves under the label of
