@@ -1,8 +1,9 @@
 """What the plain fold remembers of one user, and which conditions of a ladder that fulfils. No layer, no clock.
 
 Everything stands in plain dicts and sorted lists and is walked whole at each question: this is the reading of the rules that a
-faster one is held against, so it takes no short cut of its own but one: of each touch evidence it keeps as many of the latest
-pieces as the ladder ever counts. What is older could not change an answer at or after the latest piece.
+faster one is held against, so it takes no short cut of its own but two. Of each touch evidence it keeps as many of the latest pieces as
+the ladder ever counts: what is older could not change an answer at or after the latest piece. And it looks through a user's orders only
+when one has come since.
 """
 
 from __future__ import annotations
@@ -82,6 +83,7 @@ class PlainEvidence:
         self.touches: dict[str, list[tuple[int, bytes]]] = {}
         self.relations: dict[tuple[str, str], PlainRelation] = {}
         self.orders: dict[str, PlainOrder] = {}
+        self._bought: list[int] | None = None
         self.first_touch: PlainTouch | None = None
         self.last_touch: PlainTouch | None = None
 
@@ -108,6 +110,7 @@ class PlainEvidence:
             self._add_touch(touchpoint, at)
 
     def _add_order(self, record: Order, at: int, digest: bytes) -> None:
+        self._bought = None
         order = self.orders.setdefault(record.order_id, PlainOrder())
         if record.type == PURCHASE:
             order.bought_at, order.paid = at, record.amount
@@ -144,8 +147,9 @@ class PlainEvidence:
         """The times of all pieces of the evidence called `name`, earliest first."""
         definition = self._definitions[name]
         if definition.topic is Kind.ORDER:
-            bought = [o.bought_at for o in self.orders.values() if o.bought_at is not None and o.is_evidence]
-            return sorted(bought) if _carries(definition, PURCHASE) else []
+            if self._bought is None:
+                self._bought = sorted(o.bought_at for o in self.orders.values() if o.bought_at is not None and o.is_evidence)
+            return self._bought if _carries(definition, PURCHASE) else []
         if definition.topic is Kind.MEMBERSHIP:
             return sorted(r.at for r in self.relations.values() if r.active and _carries(definition, r.type))
         return [at for at, _ in self.touches.get(name, ())]
