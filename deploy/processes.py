@@ -18,16 +18,20 @@ import structlog
 import uvicorn
 import uvloop
 
+from deploy.collector_tally import MetricsTally
 from deploy.health import HealthServer, Report
 from deploy.settings import Settings, SettingsError, faust_auth
 from deploy.wiring import (
     arm_crash_point,
+    collector_bounds,
+    collector_sources,
     connections_of,
     ladder_of,
     process_name,
     room_config,
     sink_config,
     subscription_source,
+    validator_of,
     wall_clock,
     watch_config,
     worker_config,
@@ -36,6 +40,10 @@ from sinks.channels.file import load_channels
 from sinks.sink import Sink
 from sinks.subscription.config import Subscription, Webhook
 from sinks.subscription.run import Running
+from sources.collector.app import App, with_cors
+from sources.collector.collector import Collector
+from sources.collector.delivery import Delivery
+from sources.collector.sources_file import SourcesFile
 from streams import metrics
 from streams.worker import Health, Worker
 from warroom.alerts.book import opened
@@ -52,6 +60,7 @@ log = structlog.get_logger(__name__)
 
 _STALE_SECONDS = 30.0
 _GRACE_SECONDS = 5.0
+_STALL_SECONDS = 3.0
 
 
 def run_worker(settings: Settings) -> None:
@@ -149,7 +158,7 @@ def run_warroom(settings: Settings) -> None:
     config = room_config(settings)
     if config.accounts is not None:
         AccountsFile(config.accounts).read()  # now, and not at the first request
-    listener = _listen(settings.warroom_host, settings.warroom_port)
+    listener = _listen("the war room", settings.warroom_host, settings.warroom_port, "warroom_port")
     server = uvicorn.Server(
         uvicorn.Config(
             make_app(config, ladder_of(settings)),
@@ -198,7 +207,48 @@ def run_alerts(settings: Settings) -> None:
         topic.close()
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def run_collector(settings: Settings) -> None:
+    """Takes touchpoints over HTTP until it is told to stop. Raises SettingsError, SourcesError, or OSError if the port is taken."""
+    tally, bounds = MetricsTally(), collector_bounds(settings)
+    sources = SourcesFile(collector_sources(settings), tally)
+    delivery = Delivery(
+        settings.kafka_client(),
+        tally,
+        prefix=settings.topic_prefix,
+        partitions=settings.partitions,
+        timeout=settings.collect_timeout,
+        stall=_STALL_SECONDS,
+        records=bounds.in_flight_records,
+    )
+    app = App(Collector(delivery, validator_of(settings), tally, settings.partitions, bounds), delivery, sources, tally)
+    origins = [origin.strip() for origin in settings.collect_origins.split(",") if origin.strip()]
+    listener = _listen("the collector", settings.collect_host, settings.collect_port, "collect_port")
+    server = uvicorn.Server(
+        uvicorn.Config(
+            with_cors(app, origins) if origins else app,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            limit_concurrency=bounds.in_flight_records,
+            timeout_graceful_shutdown=round(settings.collect_timeout + _GRACE_SECONDS),
+        )
+    )
+
+    def report() -> Report:
+        ready = server.started and not server.should_exit and delivery.ready
+        return Report(
+            not delivery.trouble, ready, {"kafka": delivery.trouble or "ok", "away": delivery.away, "in_flight": delivery.in_flight}
+        )
+
+    with _told(settings, "collector", report) as health:
+        address = f"http://{settings.collect_host}:{listener.getsockname()[1]}"
+        log.info("collector starts", address=address, http=f"{settings.http_host}:{health.port}", sources=sources.names())
+        # uvicorn raises a signal again once it has ended as told: that is no failure.
+        signal.signal(signal.SIGTERM, lambda *_: None)
+        server.run(sockets=[listener])
+
+
+def _listen(what: str, host: str, port: int, setting: str) -> socket.socket:
     family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     listener = socket.socket(family, kind, protocol)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -206,5 +256,5 @@ def _listen(host: str, port: int) -> socket.socket:
         listener.bind(address)
     except OSError as error:
         listener.close()
-        raise OSError(f"the war room cannot be served at {host}:{port}: {error.strerror}; set warroom_port") from error
+        raise OSError(f"{what} cannot be served at {host}:{port}: {error.strerror}; set {setting}") from error
     return listener

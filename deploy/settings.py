@@ -116,6 +116,15 @@ class Settings(BaseSettings):
     )
     trace_ratio: float = Field(0.01, ge=0, le=1, description="the share of steps that are traced; a touchpoint goes by its traceparent")
 
+    collect_host: str = Field("127.0.0.1", min_length=1, description="where `rflow collect` takes touchpoints; TLS is a proxy's before it")
+    collect_port: int = Field(8610, ge=0, le=65535, description="0: any free port")
+    collect_sources: str = Field("", description="the file of who may send what")
+    collect_origins: str = Field("", description="origins whose pages may post, such as https://shop.example, comma separated; empty: none")
+    collect_timeout: float = Field(10.0, ge=1, le=120, description="seconds within which Kafka must have acknowledged a record")
+    collect_body_bytes: int = Field(1_048_576, ge=65_536, le=16_777_216, description="the largest body of a request")
+    collect_in_flight_records: int = Field(20_000, ge=100, le=1_000_000, description="records on their way to Kafka at a time, then 429")
+    collect_in_flight_bytes: int = Field(67_108_864, ge=1_048_576, description="bytes of bodies held at a time, then 429")
+
     http_host: str = Field("127.0.0.1", description="where /metrics, /healthz and /readyz are served")
     http_port: int = Field(0, ge=0, le=65535, description="0: any free port")
     log_format: Literal["human", "json"] = "human"

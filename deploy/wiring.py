@@ -16,6 +16,7 @@ from schemas.ladder_file import load_ladder
 from schemas.validate import Validator
 from sinks.config import ClickHouse, OnGap, SinkConfig
 from sinks.subscription.run import Source
+from sources.collector.collector import Bounds
 from streams.app import GroupConfig
 from streams.crash import arm
 from streams.link import Cluster, Connections, SingleNode
@@ -133,6 +134,22 @@ def desk_of(settings: Settings) -> Iterator[Desk]:
         closing(Desk(book, topic, ladder_of(settings), wall_clock, events if settings.clock == "event" else None)) as desk,
     ):
         yield desk
+
+
+def collector_bounds(settings: Settings) -> Bounds:
+    """What the collector may hold."""
+    return Bounds(
+        body=settings.collect_body_bytes,
+        in_flight_bytes=max(settings.collect_in_flight_bytes, settings.collect_body_bytes),
+        in_flight_records=settings.collect_in_flight_records,
+    )
+
+
+def collector_sources(settings: Settings) -> Path:
+    """The file of who may send what. Raises SettingsError where none is named."""
+    if not settings.collect_sources:
+        raise SettingsError("collect_sources: expected the file of who may send what (`rflow collect token NAME` prints how it begins)")
+    return Path(settings.collect_sources).expanduser().resolve()
 
 
 def sink_config(settings: Settings) -> SinkConfig:

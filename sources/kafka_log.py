@@ -16,7 +16,7 @@ Log = tuple[str, int]
 """A topic, prefix included, and a partition of it."""
 
 _IDLE_SECONDS = 0.001
-_SETTINGS: dict[str, object] = {
+PRODUCER: dict[str, object] = {
     # Without it librdkafka may reorder a new topic's first batches.
     "enable.idempotence": True,
     "linger.ms": 2,
@@ -25,6 +25,7 @@ _SETTINGS: dict[str, object] = {
     "queue.buffering.max.messages": 500_000,
     "message.timeout.ms": 60_000,
 }
+"""The settings of every producer of touchpoints."""
 
 
 class KafkaLog:
@@ -40,7 +41,7 @@ class KafkaLog:
         self._unacknowledged = 0
         self._error: str | None = None
         self._offsets = Offsets()
-        config = {**_SETTINGS, **(settings or {}), "bootstrap.servers": bootstrap, "error_cb": self._on_error}
+        config = {**PRODUCER, **(settings or {}), "bootstrap.servers": bootstrap, "error_cb": self._on_error}
         self._producer = Producer(config)
 
     def topic(self, kind: Kind) -> str:

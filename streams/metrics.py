@@ -11,7 +11,7 @@ _STEP_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2
 # --- every process --------------------------------------------------------------------------------------------------------------
 PROCESS = Gauge(
     "rflow_process_info",
-    "1: what this process is (worker, sink, warroom, alerts, subscription), and of which release.",
+    "1: what this process is (worker, sink, warroom, alerts, subscription, collector), and of which release.",
     ["process", "version"],
 )
 PARTITIONS = Gauge("rflow_partitions", "Partitions of every topic, and so shards, as this process was told.")
@@ -103,6 +103,27 @@ WARROOM_SNAPSHOT_BYTES = Gauge("rflow_warroom_snapshot_bytes", "Size of the last
 WARROOM_REQUESTS = Counter("rflow_warroom_requests", "Requests answered, by endpoint and status.", ["endpoint", "status"])
 WARROOM_BUSY = Counter("rflow_warroom_requests_refused_busy", "Requests refused because as many as are allowed were waiting for a server.")
 WARROOM_LEFT_BEHIND = Counter("rflow_warroom_subscribers_left_behind", "Followers of transitions told to begin anew: they were too slow.")
+
+# --- the collector ----------------------------------------------------------------------------------------------------------------
+COLLECT_RECORDS = Counter(
+    "rflow_collect_records",
+    "Records posted, by source and outcome: accepted, a dead letter's reason, brand_not_allowed, channel_not_allowed, tick_not_allowed, "
+    "not_acknowledged, kafka_away, pressure or rate.",
+    ["source", "outcome"],
+)
+COLLECT_REQUESTS = Counter("rflow_collect_requests", "Requests answered, by endpoint and status.", ["endpoint", "status"])
+COLLECT_SECONDS = Histogram(
+    "rflow_collect_request_seconds",
+    "Seconds from the first byte of a request to its answer, Kafka's acknowledgement included.",
+    ["endpoint"],
+    buckets=_STEP_BUCKETS,
+)
+COLLECT_IN_FLIGHT = Gauge("rflow_collect_in_flight_records", "Records held until Kafka has acknowledged them.")
+COLLECT_HELD_BYTES = Gauge("rflow_collect_held_bytes", "Bytes of bodies held until they are answered.")
+COLLECT_KAFKA_UP = Gauge("rflow_collect_kafka_up", "1 while Kafka acknowledges what is posted, 0 while requests are refused for it.")
+COLLECT_SOURCES_REFUSED = Counter(
+    "rflow_collect_sources_refused", "Times the file of the collector's sources had changed and could not be used."
+)
 
 # --- subscriptions ----------------------------------------------------------------------------------------------------------------
 SUBSCRIPTION_TRANSITIONS = Counter(

@@ -4,7 +4,22 @@ from __future__ import annotations
 
 import typer
 
-from deploy.cli import alerts, demo, dlq, figures, operate, plan, promotion, report, resharding, sourcing, stacks, subscribing, warroom
+from deploy.cli import (
+    alerts,
+    collecting,
+    demo,
+    dlq,
+    figures,
+    operate,
+    plan,
+    promotion,
+    report,
+    resharding,
+    sourcing,
+    stacks,
+    subscribing,
+    warroom,
+)
 from deploy.cli.common import COMPLETION_HELP
 
 app = typer.Typer(
@@ -28,6 +43,7 @@ app.command(rich_help_panel=RUN)(operate.init)
 app.command(rich_help_panel=RUN)(operate.worker)
 app.command(rich_help_panel=RUN)(operate.sink)
 app.command(rich_help_panel=RUN)(subscribing.subscribe)
+app.add_typer(collecting.collect, name="collect", rich_help_panel=RUN)
 app.add_typer(warroom.warroom, name="warroom", rich_help_panel=RUN)
 app.add_typer(alerts.app, name="alerts", rich_help_panel=RUN)
 app.command(rich_help_panel=RUN)(operate.doctor)

@@ -13,15 +13,14 @@ from deploy.cli.common import CommandFailed, DataDir, Json, err, out, print_json
 from deploy.logs import set_up_logs
 from deploy.wiring import wall_clock
 from schemas.times import to_rfc3339
+from schemas.tokens import hash_token, new_token
 from warroom.auth.accounts import (
     Accounts,
     AccountsFile,
     Token,
     User,
     hash_password,
-    hash_token,
     new_accounts,
-    new_token,
 )
 from warroom.auth.audit import AuditLog
 from warroom.auth.roles import Role

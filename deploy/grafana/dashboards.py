@@ -9,6 +9,7 @@ from deploy.grafana.panels import Dashboard, Panel, Query, to_json
 FOLDER = Path(__file__).parent / "dashboards"
 
 _TAKEN = 'rflow_events_total{outcome!~"late|tick"}'
+_WHO_COLLECTS = 'on (instance) rflow_process_info{process="collector"}'
 _WHO = "on (instance) group_left (process) rflow_process_info"
 
 
@@ -412,7 +413,55 @@ WARROOM = Dashboard(
     ),
 )
 
-DASHBOARDS = (PROCESSOR, SHARDS, SINK, KAFKA, REDIS, BUSINESS, WARROOM)
+COLLECTOR = Dashboard(
+    uid="rflow-collector",
+    title="rflow: collector",
+    panels=(
+        _number("Records held", "Handed to Kafka and not yet acknowledged.", "short", "sum(rflow_collect_in_flight_records)"),
+        _number("Bytes held", "Of bodies whose answer is not yet known.", "bytes", "sum(rflow_collect_held_bytes)"),
+        _number("Files of sources refused", "In the last hour.", "short", "sum(increase(rflow_collect_sources_refused_total[1h]))", 1),
+        _line(
+            "Kafka",
+            "1 while it acknowledges what this collector sends.",
+            "short",
+            (f"rflow_collect_kafka_up and {_WHO_COLLECTS}", "{{instance}}"),
+            quiet=True,
+        ),
+        _line(
+            "Records a second",
+            "By what became of them.",
+            "ops",
+            ("sum by (outcome) (rate(rflow_collect_records_total[5m]))", "{{outcome}}"),
+            stacked=True,
+            quiet=True,
+        ),
+        _line(
+            "Records a second, by source",
+            "Refused ones included.",
+            "ops",
+            ("sum by (source) (rate(rflow_collect_records_total[5m]))", "{{source}}"),
+            quiet=True,
+        ),
+        _line(
+            "Requests a second",
+            "By endpoint and status.",
+            "ops",
+            ("sum by (endpoint, status) (rate(rflow_collect_requests_total[5m]))", "{{endpoint}} {{status}}"),
+            stacked=True,
+            quiet=True,
+        ),
+        _line(
+            "Request, 50th and 99th percentile",
+            "Kafka's acknowledgement included.",
+            "s",
+            ("histogram_quantile(0.5, sum by (le) (rate(rflow_collect_request_seconds_bucket[5m])))", "p50"),
+            ("histogram_quantile(0.99, sum by (le) (rate(rflow_collect_request_seconds_bucket[5m])))", "p99"),
+            quiet=True,
+        ),
+    ),
+)
+
+DASHBOARDS = (PROCESSOR, SHARDS, SINK, KAFKA, REDIS, BUSINESS, WARROOM, COLLECTOR)
 
 
 def written() -> dict[str, bytes]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
@@ -21,7 +19,6 @@ _PATTERNS = {
     _NAME: "a name (at most 64 small letters, digits, _ or -)",
     _URL: "a URL that begins with https:// or http://",
 }
-_SHORTEST_SECRET = 16
 
 Text = Annotated[str, Meta(min_length=1, max_length=128)]
 Path_ = Annotated[str, Meta(min_length=1, max_length=4096)]
@@ -139,20 +136,3 @@ def _mistakes(one: Subscription) -> list[tuple[KeyPath, str]]:
             most, first = one.webhook.backoff_most, one.webhook.backoff_first
             found.append((("webhook", "backoff_most"), f"expected at least backoff_first, {first:g} seconds, found {most:g}"))
     return found
-
-
-def read_secret(path: Path) -> bytes:
-    """The key in a file: Base64 after `whsec_`, else the text as it is, without blanks around it. Raises SubscriptionError."""
-    try:
-        text = path.read_bytes().strip()
-    except OSError as error:
-        raise SubscriptionError(f"secret_file: expected a readable file, found {str(path)!r}: {error.strerror}") from None
-    key = text
-    if text.startswith(b"whsec_"):
-        try:
-            key = base64.b64decode(text.removeprefix(b"whsec_"), validate=True)
-        except binascii.Error:
-            raise SubscriptionError(f"secret_file: expected Base64 after whsec_ in {str(path)!r}") from None
-    if len(key) < _SHORTEST_SECRET:
-        raise SubscriptionError(f"secret_file: expected a secret of at least {_SHORTEST_SECRET} bytes in {str(path)!r}, found {len(key)}")
-    return key

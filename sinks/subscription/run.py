@@ -16,7 +16,8 @@ from msgspec import Struct
 
 from schemas.follow import Batch, Subscriber
 from schemas.positions import FilePositions, Position
-from sinks.subscription.config import Subscription, Webhook, read_secret
+from schemas.signature import SecretError, read_secret
+from sinks.subscription.config import Subscription, SubscriptionError, Webhook
 from sinks.subscription.dispatch import Dispatcher
 from sinks.subscription.letters import DeadLetters
 from sinks.subscription.webhook import Caller
@@ -55,7 +56,7 @@ class Running:
 
     async def to_webhook(self, webhook: Webhook) -> None:
         """Until `stop`. Raises SubscriptionError, RecordsMissed, OtherLog, OSError, and ValueError for a file that holds no positions."""
-        key = read_secret(Path(webhook.secret_file))
+        key = _key(webhook)
         assert self._of.positions is not None
         kept = FilePositions(Path(self._of.positions))
         letters = DeadLetters(Path(webhook.dead_letters))
@@ -174,3 +175,10 @@ class Running:
     def _tell_waiting(self, waiting: int) -> None:
         self.waiting = waiting
         metrics.SUBSCRIPTION_WAITING.labels(self._of.subscription).set(waiting)
+
+
+def _key(webhook: Webhook) -> bytes:
+    try:
+        return read_secret(Path(webhook.secret_file))
+    except SecretError as error:
+        raise SubscriptionError(f"secret_file: {error}") from None

@@ -9,8 +9,8 @@ from typing import NamedTuple
 import httpx
 import msgspec
 
+from schemas.signature import signed_headers
 from schemas.subscriber import Received
-from sinks.subscription.signature import signed_headers
 
 _MOST_ANSWER = 16_384
 _LATER = frozenset({408, 425, 429})

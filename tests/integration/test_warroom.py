@@ -18,11 +18,12 @@ from confluent_kafka import Producer
 
 from schemas.snapshot import Shard, UserLayer, read_snapshot
 from schemas.times import DAY_MS, MINUTE_MS, from_rfc3339, to_rfc3339
+from schemas.tokens import hash_token
 from streams import metrics
 from tests.asgi import Client
 from tests.integration.warroom_world import BRAND, LADDER, Day
 from tests.servers import Servers
-from warroom.auth.accounts import AccountsFile, Token, hash_token, new_accounts
+from warroom.auth.accounts import AccountsFile, Token, new_accounts
 from warroom.auth.roles import Role
 from warroom.live.freshness import Reason
 from warroom.live.live import Live

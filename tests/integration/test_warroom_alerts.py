@@ -12,6 +12,7 @@ import pytest
 
 from schemas.alert import Alert, AlertState
 from schemas.times import HOUR_MS, MINUTE_MS, from_rfc3339, to_rfc3339
+from schemas.tokens import hash_token
 from sinks.config import ClickHouse
 from tests.asgi import Client
 from tests.integration.test_warroom_promotions import definition
@@ -19,7 +20,7 @@ from tests.integration.warroom_world import BRAND, LADDER, Day
 from warroom.alerts.acknowledging import acknowledged
 from warroom.alerts.book import AlertBook, opened
 from warroom.alerts.engine import BrandState, telling_pipeline
-from warroom.auth.accounts import AccountsFile, Token, hash_token, new_accounts
+from warroom.auth.accounts import AccountsFile, Token, new_accounts
 from warroom.auth.roles import Role
 from warroom.web.app import make_app
 from warroom.web.routes import alerts as routes

@@ -12,9 +12,10 @@ import pytest
 
 from schemas.promotion import Promotion
 from schemas.times import DAY_MS, to_rfc3339
+from schemas.tokens import hash_token
 from tests.asgi import Client
 from tests.integration.warroom_world import BRAND, LADDER, Day
-from warroom.auth.accounts import AccountsFile, Token, hash_token, new_accounts
+from warroom.auth.accounts import AccountsFile, Token, new_accounts
 from warroom.auth.roles import Role
 from warroom.promotions.book import connected
 from warroom.promotions.definition import convert_definition

@@ -28,6 +28,7 @@ DOCUMENTS = (
     "CONTRIBUTING.md",
     "CHANGELOG.md",
     "schemas/README.md",
+    "sources/README.md",
     "bench/README.md",
     "deploy/GUARANTEES.md",
     "deploy/OPERATING.md",
@@ -35,6 +36,7 @@ DOCUMENTS = (
     "deploy/RUNBOOK.md",
     "deploy/RUNBOOK_ALARMS.md",
     "deploy/RUNBOOK_SUBSCRIPTIONS.md",
+    "deploy/RUNBOOK_COLLECTOR.md",
 )
 LONGEST = 500
 

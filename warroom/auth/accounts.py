@@ -15,12 +15,12 @@ from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 from msgspec import Meta, Struct
 
+from schemas.tokens import hash_token
 from warroom.auth.roles import Role
 
 Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._@-]{1,64}$")]
 SHORTEST_PASSWORD = 12
 LONGEST_PASSWORD = 1024
-TOKEN_PREFIX = "rflow_"  # noqa: S105 - what tokens begin with, so that scanners for secrets find them
 
 _hasher = PasswordHasher()  # argon2id with the parameters of RFC 9106's low-memory profile
 
@@ -165,16 +165,6 @@ def password_fits(user: User | None, password: str) -> bool:
     except (VerificationError, InvalidHashError):
         return False
     return user is not None
-
-
-def new_token() -> str:
-    """A token, to be shown once."""
-    return TOKEN_PREFIX + secrets.token_urlsafe(32)
-
-
-def hash_token(token: str) -> str:
-    """What is kept of a token."""
-    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _listed(names: object) -> str:

@@ -30,4 +30,9 @@ def test_the_page_names_all_that_is_looked_at() -> None:
     told = {name for name in looked_at() if name != "…"}
     assert len(told) > 40
     assert told - named == set()
-    assert named - told <= {"host", "warroom_accounts", "alert_channels"}  # named after the look itself, and after settings
+    assert named - told <= {
+        "host",
+        "warroom_accounts",
+        "alert_channels",
+        "collect_sources",
+    }  # named after the look itself, and after settings

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from schemas.signature import SecretError, read_secret, signed_headers
 from schemas.subscriber import Filter
 from sinks.subscription.breaker import Breaker
-from sinks.subscription.config import SubscriptionError, load_subscription, parse_subscription, read_secret
-from sinks.subscription.signature import signed_headers
+from sinks.subscription.config import SubscriptionError, load_subscription, parse_subscription
 from sinks.subscription.webhook import Fate, judge
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "just-bought.yaml"
@@ -69,7 +69,7 @@ def test_a_secret_that_is_none_is_refused(tmp_path: Path, content: bytes | None,
     path = tmp_path / "secret"
     if content is not None:
         path.write_bytes(content)
-    with pytest.raises(SubscriptionError, match=message):
+    with pytest.raises(SecretError, match=message):
         read_secret(path)
 
 

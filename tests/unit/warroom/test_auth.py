@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from schemas.tokens import hash_token, new_token
 from warroom.auth.accounts import (
     Accounts,
     AccountsError,
@@ -16,9 +17,7 @@ from warroom.auth.accounts import (
     User,
     decode_accounts,
     hash_password,
-    hash_token,
     new_accounts,
-    new_token,
     password_fits,
 )
 from warroom.auth.audit import AuditLog

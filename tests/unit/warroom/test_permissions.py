@@ -10,9 +10,10 @@ import msgspec
 import pytest
 
 from schemas.ladder_file import load_ladder
+from schemas.tokens import hash_token, new_token
 from sinks.config import ClickHouse
 from tests.asgi import Answer, Client
-from warroom.auth.accounts import Accounts, AccountsFile, Token, User, hash_password, hash_token, new_accounts, new_token
+from warroom.auth.accounts import Accounts, AccountsFile, Token, User, hash_password, new_accounts
 from warroom.auth.roles import Role
 from warroom.live.live import LiveConfig
 from warroom.states import RedisConfig

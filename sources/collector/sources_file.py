@@ -1,0 +1,160 @@
+"""Who may send what: a YAML file of sources, read again whenever it changes. It holds hashes of tokens, and names files of secrets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import structlog
+from msgspec import Meta, Struct
+
+from schemas.signature import SecretError, read_secret
+from schemas.yaml_reader import MistakesError, read_yaml
+from sources.collector.rate import Bucket
+from sources.collector.tally import Tally
+
+log = structlog.get_logger(__name__)
+
+_NAME = r"^[a-z0-9][a-z0-9_-]{0,63}$"
+_SHA256 = r"^[0-9a-f]{64}$"
+_PATTERNS = {
+    _NAME: "a name (at most 64 small letters, digits, _ or -)",
+    _SHA256: "the SHA-256 of a token in hexadecimal, as `rflow collect token` prints it",
+}
+
+Name = Annotated[str, Meta(pattern=_NAME)]
+Text = Annotated[str, Meta(min_length=1, max_length=128)]
+Path_ = Annotated[str, Meta(min_length=1, max_length=4096)]
+
+
+class SourcesError(ValueError):
+    """A file of sources that cannot be used; a line `file:line: expected ..., found ...` for each mistake, none with a secret."""
+
+
+class Written(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One source, as the file has it. Several tokens or secrets hold at a time, so that they can be changed while it sends.
+
+    `brands` and `channels` are all it may send of; no `channels`: any, and none. `rate` is in records a second, `burst` how many at once.
+    """
+
+    source: Name
+    brands: Annotated[tuple[Text, ...], Meta(min_length=1)]
+    tokens: tuple[Annotated[str, Meta(pattern=_SHA256)], ...] = ()
+    secret_files: tuple[Path_, ...] = ()
+    channels: tuple[Text, ...] = ()
+    rate: Annotated[float, Meta(ge=0.01, le=1_000_000)] = 1_000.0
+    burst: Annotated[float, Meta(ge=1, le=10_000_000)] = 10_000.0
+
+
+class Sources(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The file."""
+
+    sources: tuple[Written, ...]
+
+
+class Source:
+    """A source at work: what is written of it, its keys, and what it has left of its rate."""
+
+    def __init__(self, written: Written, keys: tuple[bytes, ...], bucket: Bucket) -> None:
+        self.name = written.source
+        self.brands = frozenset(written.brands)
+        self.channels = frozenset(written.channels)
+        self.tokens = written.tokens
+        self.keys = keys
+        self.bucket = bucket
+
+
+class SourcesFile:
+    """The sources in force. Raises SourcesError if the file cannot be used at first."""
+
+    def __init__(self, path: Path, tally: Tally) -> None:
+        self._path = path
+        self._tally = tally
+        self._by_name: dict[str, Source] = {}
+        self._by_token: dict[str, Source] = {}
+        self._watched: tuple[Path, ...] = (path,)
+        self._seen: tuple[object, ...] = ()
+        self._take()
+
+    def look(self) -> None:
+        """Takes the file again if it, or a secret it names, has changed. One that cannot be used leaves those before in force."""
+        if self._stamps() == self._seen:
+            return
+        try:
+            self._take()
+        except SourcesError as error:
+            self._seen = self._stamps()
+            self._tally.sources_refused()
+            log.error("the file of sources cannot be used, those before stay in force", error=str(error))
+            return
+        log.info("sources are in force", sources=self.names())
+
+    def names(self) -> list[str]:
+        """All sources."""
+        return sorted(self._by_name)
+
+    def named(self, name: str) -> Source | None:
+        """A source by its name."""
+        return self._by_name.get(name)
+
+    def with_token(self, sha256: str) -> Source | None:
+        """The source of a token, by its hash."""
+        return self._by_token.get(sha256)
+
+    def _take(self) -> None:
+        written = load_sources(self._path)
+        files = [self._path.parent / name for one in written for name in one.secret_files]
+        self._watched = (self._path, *files)
+        self._seen = self._stamps()  # before the secrets are read: what changes meanwhile is seen next time
+        made = {one.source: Source(one, _keys(one, self._path), self._bucket(one)) for one in written}
+        self._by_name = made
+        self._by_token = {token: source for source in made.values() for token in source.tokens}
+
+    def _bucket(self, one: Written) -> Bucket:
+        before = self._by_name.get(one.source)
+        same = before is not None and (before.bucket.rate, before.bucket.burst) == (one.rate, one.burst)
+        return before.bucket if before is not None and same else Bucket(one.rate, one.burst)
+
+    def _stamps(self) -> tuple[object, ...]:
+        return tuple(_stamp(path) for path in self._watched)
+
+
+def load_sources(path: Path) -> tuple[Written, ...]:
+    """What a file says of sources. Raises SourcesError."""
+    try:
+        document = read_yaml(path.read_text(encoding="utf-8"), str(path), Sources, _PATTERNS)
+        written = document.value.sources
+        mistakes = [(document.line(("sources", i)), what) for i, one in enumerate(written) for what in _mistakes(one, written[:i])]
+        if mistakes:
+            raise MistakesError(str(path), mistakes)
+    except (OSError, UnicodeDecodeError) as error:
+        raise SourcesError(f"expected the file of the collector's sources, found {str(path)!r}: {error}") from None
+    except MistakesError as error:
+        raise SourcesError(str(error)) from None
+    return written
+
+
+def _mistakes(one: Written, before: tuple[Written, ...]) -> list[str]:
+    taken = {token for other in before for token in other.tokens}
+    said = (
+        (one.source in {other.source for other in before}, f"expected a name of its own, found {one.source!r} again"),
+        (bool(taken & set(one.tokens)), "expected a token of its own, found that of a source before"),
+        (bool(one.tokens) == bool(one.secret_files), "expected either `tokens` or `secret_files`"),
+    )
+    return [what for wrong, what in said if wrong]
+
+
+def _keys(one: Written, path: Path) -> tuple[bytes, ...]:
+    try:
+        return tuple(read_secret(path.parent / name) for name in one.secret_files)
+    except SecretError as error:
+        raise SourcesError(f"{path}: secret_files of {one.source}: {error}") from None
+
+
+def _stamp(path: Path) -> tuple[int, int, int] | None:
+    """What differs once a file is written or put in another's place."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size, found.st_ino
