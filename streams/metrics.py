@@ -108,7 +108,7 @@ WARROOM_LEFT_BEHIND = Counter("rflow_warroom_subscribers_left_behind", "Follower
 COLLECT_RECORDS = Counter(
     "rflow_collect_records",
     "Records posted, by source and outcome: accepted, a dead letter's reason, brand_not_allowed, channel_not_allowed, tick_not_allowed, "
-    "not_acknowledged, kafka_away, pressure or rate.",
+    "not_acknowledged, kafka_away, pressure, rate, or unmapped (told by another system, and no touchpoint).",
     ["source", "outcome"],
 )
 COLLECT_REQUESTS = Counter("rflow_collect_requests", "Requests answered, by endpoint and status.", ["endpoint", "status"])

@@ -17,13 +17,15 @@ import structlog
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from sources.collector.access import Headers, SeenSignatures, check_signature, source_by_token, unknown
-from sources.collector.body import JSON, LINES, BodyError, records_of
+from sources.collector.body import JSON, LINES, records_of
+from sources.collector.callbacks import actions_of, clicked, echoed, forwarded_by, order_of, told_as_problem, wecom_told
 from sources.collector.collector import Collector
 from sources.collector.delivery import Delivery
 from sources.collector.problem import MEDIA_TYPE, Problem, retry_after
 from sources.collector.results import answer
 from sources.collector.sources_file import Source, SourcesFile
 from sources.collector.tally import Tally
+from sources.mappings.mapped import Mapped
 
 log = structlog.get_logger(__name__)
 
@@ -42,6 +44,7 @@ class Request:
     method: str
     source: str | None
     headers: Headers
+    query: bytes
     receive: Receive
 
 
@@ -67,7 +70,12 @@ class App:
         self._sources = sources
         self._tally = tally
         self._seen = SeenSignatures()
-        self._handlers: dict[str, dict[str, Handler]] = {"touchpoints": {"POST": self._touchpoints}}
+        self._handlers: dict[str, dict[str, Handler]] = {
+            "touchpoints": {"POST": self._touchpoints},
+            "orders": {"POST": self._orders},
+            "tencent-ads": {"GET": self._clicked, "POST": self._actions},
+            "wecom": {"GET": self._wecom_asks, "POST": self._wecom_tells},
+        }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -124,32 +132,61 @@ class App:
         if handler is None:
             allowed = ", ".join(methods)
             raise Problem(405, f"expected {allowed}", {b"allow": allowed.encode()})
-        request = Request(endpoint, scope["method"], source or None, dict(scope["headers"]), receive)
+        request = Request(endpoint, scope["method"], source or None, dict(scope["headers"]), scope["query_string"], receive)
         return endpoint, handler, request
 
     async def _touchpoints(self, request: Request) -> Answer:
         """POST: touchpoints in the form of the contract, one, an array, or one a line."""
-        return await self._collect(request, records_of)
+        return await self._collect(request, lambda _, body: Mapped(records_of(body, _content_type(request.headers))))
 
-    async def _collect(self, request: Request, split: Callable[[bytes, str], list[bytes]]) -> Answer:
-        """Takes the records that `split` finds in a body of a content type. Raises Problem."""
+    async def _orders(self, request: Request) -> Answer:
+        """POST: an order that was paid or refunded."""
+        return await self._collect(request, order_of)
+
+    async def _actions(self, request: Request) -> Answer:
+        """POST: actions as they are reported to Tencent Ads."""
+        return await self._collect(request, actions_of)
+
+    async def _clicked(self, request: Request) -> Answer:
+        """GET: a click or an impression that Tencent Ads forwards. It signs nothing: the token is part of the link."""
+        source, parameters = clicked(self._sources, request.source, request.query)
+        return await self._take(source, request, forwarded_by(source, parameters))
+
+    async def _wecom_asks(self, request: Request) -> Answer:
+        """GET: WeCom sees whether this is where its callbacks belong."""
+        return Answer(200, echoed(self._wecom_source(request), request.query), b"text/plain; charset=utf-8")
+
+    async def _wecom_tells(self, request: Request) -> Answer:
+        """POST: a callback. WeCom sends it again unless it is answered by 200, so that what will never be taken is, too; it is counted."""
+        source = self._wecom_source(request)
+        body = await self._read(request)
+        try:
+            found = await self._take(source, request, wecom_told(source, request.query, body))
+        finally:
+            self._collector.hold(-len(body))
+        return found if found.status == _AGAIN else Answer(200, b"", b"text/plain; charset=utf-8")
+
+    async def _collect(self, request: Request, make: Callable[[Source, bytes], Mapped]) -> Answer:
+        """Takes what `make` finds in the body of a source. Raises Problem."""
         headers = request.headers
-        content_type = _content_type(headers)
+        _refuse_encoding(headers)
         source = source_by_token(self._sources, headers, request.source) or self._signer(request)
         body = await self._read(request)
         try:
             if not source.keys:
-                return await self._take(source, request, _split(split, body, content_type))
+                return await self._take(source, request, _made(make, source, body))
             now = time.time()
             with self._once(check_signature(source, headers, body, now), now) as taken:
-                found = await self._take(source, request, _split(split, body, content_type))
+                found = await self._take(source, request, _made(make, source, body))
                 taken.append(found.status != _AGAIN)
                 return found
         finally:
             self._collector.hold(-len(body))
 
-    async def _take(self, source: Source, request: Request, lines: list[bytes]) -> Answer:
-        status, body = answer(await self._collector.take(source, lines, _trace(request.headers)))
+    async def _take(self, source: Source, request: Request, told: Mapped) -> Answer:
+        self._collector.pass_over(source, len(told.unmapped))
+        results = await self._collector.take(source, told.touchpoints, _trace(request.headers)) if told.touchpoints else []
+        status, body = answer(results, told.unmapped)
         return Answer(status, body, headers=retry_after(_AGAIN_SECONDS) if status == _AGAIN else None)
 
     @contextmanager
@@ -167,6 +204,12 @@ class App:
         """The source whose signature has to be on the body."""
         found = None if request.source is None else self._sources.named(request.source)
         if found is None or not found.keys:
+            raise unknown()
+        return found
+
+    def _wecom_source(self, request: Request) -> Source:
+        found = None if request.source is None else self._sources.named(request.source)
+        if found is None or found.crypt is None:
             raise unknown()
         return found
 
@@ -199,16 +242,17 @@ class App:
                 self._collector.hold(-len(body))
 
 
-def _split(split: Callable[[bytes, str], list[bytes]], body: bytes, content_type: str) -> list[bytes]:
-    try:
-        return split(body, content_type)
-    except BodyError as error:
-        raise Problem(400, str(error)) from None
+def _made(make: Callable[[Source, bytes], Mapped], source: Source, body: bytes) -> Mapped:
+    with told_as_problem():
+        return make(source, body)
+
+
+def _refuse_encoding(headers: Headers) -> None:
+    if headers.get(b"content-encoding", b"identity").lower() != b"identity":
+        raise Problem(415, "expected a body without content-encoding")
 
 
 def _content_type(headers: Headers) -> str:
-    if headers.get(b"content-encoding", b"identity").lower() != b"identity":
-        raise Problem(415, "expected a body without content-encoding")
     found = headers.get(b"content-type", b"").partition(b";")[0].strip().lower().decode("latin-1")
     if found != JSON and found not in LINES:
         raise Problem(415, f"expected {JSON}, or of JSON lines {', '.join(sorted(LINES))}, found {found!r}")

@@ -13,7 +13,7 @@ from schemas.touchpoint import Tick
 from schemas.validate import Validator
 from sources.collector.delivery import Delivery, Routed
 from sources.collector.problem import Problem, away, too_many
-from sources.collector.results import BRAND, CHANNEL, NOT_ACKNOWLEDGED, TICK, Result, Status, invalid, refused
+from sources.collector.results import BRAND, CHANNEL, NOT_ACKNOWLEDGED, TICK, UNMAPPED, Result, Status, invalid, refused
 from sources.collector.sources_file import Source
 from sources.collector.tally import Tally
 from sources.route import partition, route
@@ -63,6 +63,11 @@ class Collector:
         for outcome, found in Counter(result.reason or result.status.value for result in results).items():
             self._tally.records(source.name, outcome, found)
         return results
+
+    def pass_over(self, source: Source, count: int) -> None:
+        """Counts what a source told that is no touchpoint."""
+        if count:
+            self._tally.records(source.name, UNMAPPED, count)
 
     def tell(self) -> None:
         """Tells how much is held."""

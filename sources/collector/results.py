@@ -11,7 +11,7 @@ from collections import Counter
 from enum import StrEnum
 
 import msgspec
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
 from schemas.deadletter import InvalidRecord
 
@@ -30,6 +30,7 @@ class Status(StrEnum):
 BRAND, CHANNEL, TICK = "brand_not_allowed", "channel_not_allowed", "tick_not_allowed"
 """Reasons of the collector's own; all others are those of dead letters."""
 NOT_ACKNOWLEDGED = "not_acknowledged"
+UNMAPPED = "unmapped"
 
 
 class Result(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -43,12 +44,13 @@ class Result(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Results(Struct, frozen=True, kw_only=True):
-    """The answer to a request whose records have been looked at."""
+    """The answer to a request whose records have been looked at. `unmapped`: what was told and is no touchpoint."""
 
     accepted: int
     refused: int
     unavailable: int
     results: list[Result]
+    unmapped: list[str] | UnsetType = UNSET
 
 
 class _Named(Struct):
@@ -77,7 +79,7 @@ def _event_id(line: bytes) -> str | None:
     return found[:128] if isinstance(found, str) else None
 
 
-def answer(results: list[Result]) -> tuple[int, bytes]:
+def answer(results: list[Result], unmapped: list[str] | None = None) -> tuple[int, bytes]:
     """Status and body.
 
     200 all are accepted; 207 some are and the others never will be; 422 none is and none ever will be; 503 at least one is to be sent
@@ -85,7 +87,11 @@ def answer(results: list[Result]) -> tuple[int, bytes]:
     """
     counts = Counter(result.status for result in results)
     told = Results(
-        accepted=counts[Status.ACCEPTED], refused=counts[Status.REFUSED], unavailable=counts[Status.UNAVAILABLE], results=results
+        accepted=counts[Status.ACCEPTED],
+        refused=counts[Status.REFUSED],
+        unavailable=counts[Status.UNAVAILABLE],
+        results=results,
+        unmapped=unmapped or UNSET,
     )
     return _status(told), _encode(told)
 

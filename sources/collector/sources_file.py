@@ -10,8 +10,12 @@ from msgspec import Meta, Struct
 
 from schemas.signature import SecretError, read_secret
 from schemas.yaml_reader import MistakesError, read_yaml
+from sources.collector.problem import Problem
 from sources.collector.rate import Bucket
 from sources.collector.tally import Tally
+from sources.mappings.mapped import Owner
+from sources.mappings.tencent_ads import USER
+from sources.mappings.wecom_crypt import CryptError, WeComCrypt
 
 log = structlog.get_logger(__name__)
 
@@ -27,21 +31,35 @@ Text = Annotated[str, Meta(min_length=1, max_length=128)]
 Path_ = Annotated[str, Meta(min_length=1, max_length=4096)]
 
 
+_ONE_WAY = "expected one of `tokens`, `secret_files` and `wecom`"
+
+
 class SourcesError(ValueError):
     """A file of sources that cannot be used; a line `file:line: expected ..., found ...` for each mistake, none with a secret."""
+
+
+class WeCom(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How WeCom's callbacks are opened: files with Token and EncodingAESKey, and the CorpID (of a third party's application: SuiteID)."""
+
+    token_file: Path_
+    aes_key_file: Path_
+    receiver: Text
 
 
 class Written(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One source, as the file has it. Several tokens or secrets hold at a time, so that they can be changed while it sends.
 
     `brands` and `channels` are all it may send of; no `channels`: any, and none. `rate` is in records a second, `burst` how many at once.
+    `user_field` is what tells Tencent Ads' users apart.
     """
 
     source: Name
     brands: Annotated[tuple[Text, ...], Meta(min_length=1)]
     tokens: tuple[Annotated[str, Meta(pattern=_SHA256)], ...] = ()
     secret_files: tuple[Path_, ...] = ()
+    wecom: WeCom | None = None
     channels: tuple[Text, ...] = ()
+    user_field: Text = USER
     rate: Annotated[float, Meta(ge=0.01, le=1_000_000)] = 1_000.0
     burst: Annotated[float, Meta(ge=1, le=10_000_000)] = 10_000.0
 
@@ -55,13 +73,21 @@ class Sources(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 class Source:
     """A source at work: what is written of it, its keys, and what it has left of its rate."""
 
-    def __init__(self, written: Written, keys: tuple[bytes, ...], bucket: Bucket) -> None:
+    def __init__(self, written: Written, keys: tuple[bytes, ...], crypt: WeComCrypt | None, bucket: Bucket) -> None:
         self.name = written.source
         self.brands = frozenset(written.brands)
         self.channels = frozenset(written.channels)
         self.tokens = written.tokens
+        self.user_field = written.user_field
         self.keys = keys
+        self.crypt = crypt
         self.bucket = bucket
+
+    def owner(self) -> Owner:
+        """Whose touchpoints a mapping makes of what it tells. Raises Problem where that is not clear."""
+        if len(self.brands) != 1:
+            raise Problem(403, f"expected source {self.name} to be of one brand, to which what is mapped belongs")
+        return Owner(next(iter(self.brands)), next(iter(self.channels)) if len(self.channels) == 1 else None)
 
 
 class SourcesFile:
@@ -103,10 +129,10 @@ class SourcesFile:
 
     def _take(self) -> None:
         written = load_sources(self._path)
-        files = [self._path.parent / name for one in written for name in one.secret_files]
+        files = [self._path.parent / name for one in written for name in _files(one)]
         self._watched = (self._path, *files)
         self._seen = self._stamps()  # before the secrets are read: what changes meanwhile is seen next time
-        made = {one.source: Source(one, _keys(one, self._path), self._bucket(one)) for one in written}
+        made = {one.source: Source(one, _keys(one, self._path), _crypt(one, self._path), self._bucket(one)) for one in written}
         self._by_name = made
         self._by_token = {token: source for source in made.values() for token in source.tokens}
 
@@ -139,9 +165,13 @@ def _mistakes(one: Written, before: tuple[Written, ...]) -> list[str]:
     said = (
         (one.source in {other.source for other in before}, f"expected a name of its own, found {one.source!r} again"),
         (bool(taken & set(one.tokens)), "expected a token of its own, found that of a source before"),
-        (bool(one.tokens) == bool(one.secret_files), "expected either `tokens` or `secret_files`"),
+        ([bool(one.tokens), bool(one.secret_files), one.wecom is not None].count(True) != 1, _ONE_WAY),
     )
     return [what for wrong, what in said if wrong]
+
+
+def _files(one: Written) -> list[str]:
+    return [*one.secret_files, *((one.wecom.token_file, one.wecom.aes_key_file) if one.wecom else ())]
 
 
 def _keys(one: Written, path: Path) -> tuple[bytes, ...]:
@@ -149,6 +179,18 @@ def _keys(one: Written, path: Path) -> tuple[bytes, ...]:
         return tuple(read_secret(path.parent / name) for name in one.secret_files)
     except SecretError as error:
         raise SourcesError(f"{path}: secret_files of {one.source}: {error}") from None
+
+
+def _crypt(one: Written, path: Path) -> WeComCrypt | None:
+    if one.wecom is None:
+        return None
+    try:
+        token, key = ((path.parent / name).read_text(encoding="ascii").strip() for name in (one.wecom.token_file, one.wecom.aes_key_file))
+        return WeComCrypt(token, key, one.wecom.receiver)
+    except (OSError, UnicodeDecodeError) as error:
+        raise SourcesError(f"{path}: wecom of {one.source}: expected a readable file of ASCII text: {type(error).__name__}") from None
+    except CryptError as error:
+        raise SourcesError(f"{path}: wecom of {one.source}: {error}") from None
 
 
 def _stamp(path: Path) -> tuple[int, int, int] | None:

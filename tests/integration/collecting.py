@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import itertools
 import json
 import time
@@ -20,6 +21,7 @@ from schemas.signature import signed_headers
 from schemas.tokens import hash_token
 from schemas.topics import load_topics
 from schemas.touchpoint import KINDS
+from sources.mappings.wecom_crypt import WeComCrypt
 from tests.servers import create_topics, wait_until
 from tests.workers import Deployment, Worker
 
@@ -37,7 +39,16 @@ sources:
   - source: shop
     brands: [acme]
     secret_files: [shop.secret]
+  - source: wecom
+    brands: [acme]
+    channels: [wecom]
+    wecom: {{token_file: wecom.token, aes_key_file: wecom.key, receiver: wwdemo000000000001}}
+  - source: ads
+    brands: [acme]
+    channels: [wechat_moments]
+    tokens: ["{hash_token("rflow_of-the-ads")}"]
 """
+CRYPT = WeComCrypt("a token", base64.b64encode(bytes(range(32))).decode().rstrip("="), "wwdemo000000000001")
 _numbers = itertools.count()
 
 
@@ -74,6 +85,8 @@ class Site:
         )
         self.write(SOURCES)
         (folder / "shop.secret").write_bytes(SECRET + b"\n")
+        (folder / "wecom.token").write_text("a token\n")
+        (folder / "wecom.key").write_text(base64.b64encode(bytes(range(32))).decode().rstrip("="))
         self.process: Worker | None = None
 
     def write(self, text: str) -> None:

@@ -16,12 +16,13 @@ from hypothesis import strategies as st
 from schemas.partition import partition_of
 from schemas.tokens import hash_token
 from schemas.touchpoint import CATALOGUE
-from tests.integration.collecting import PARTITIONS, SOURCES, TOKEN, Site, accepted, signed, site, touchpoint
+from tests.integration.collecting import CRYPT, PARTITIONS, SOURCES, TOKEN, Site, accepted, signed, site, touchpoint
 from tests.servers import Servers, wait_until
-from tests.workers import Worker, headers_of
+from tests.workers import ROOT, Worker, headers_of
 
 PATH = "/v1/touchpoints"
 LINES = {"content-type": "application/x-ndjson"}
+EXAMPLES = ROOT / "sources" / "mappings" / "examples"
 
 
 @pytest.fixture(scope="module")
@@ -184,6 +185,49 @@ def test_a_signed_request_is_taken_once_and_no_other(place: Site) -> None:
         assert post(body, {"content-type": "application/json"}) == 401
         foreign = json.dumps(touchpoint(brand="nova")).encode()
         assert post(foreign, signed(foreign)) == 422
+
+
+def test_callbacks_of_other_systems_become_touchpoints_whoever_sends_them_again(place: Site) -> None:
+    with place.client(authorization="") as client:
+        order = (EXAMPLES / "orders" / "paid.json").read_bytes()
+        answers = [client.post("/v1/orders/shop", content=order, headers=signed(order)) for _ in range(2)]
+        assert [(answer.status_code, told(answer)) for answer in answers] == [(200, [("accepted", None)])] * 2
+        link = (EXAMPLES / "tencent-ads" / "click.query").read_text().strip()
+        assert client.get(f"/v1/tencent-ads/ads?{link}&key=rflow_of-the-ads").status_code == 200
+        assert client.get(f"/v1/tencent-ads?{link}&key=rflow_of-nobody").status_code == 401
+        reported = (EXAMPLES / "tencent-ads" / "actions.json").read_bytes()
+        answer = client.post("/v1/tencent-ads", content=reported, headers={"authorization": "Bearer rflow_of-the-ads"})
+        assert (answer.status_code, len(told(answer))) == (200, 3)
+        assert answer.json()["unmapped"] == ["ADD_TO_CART", "VIEW_CONTENT without wechat_openid"]
+        group = (EXAMPLES / "wecom" / "group_join.xml").read_bytes()
+        assert [wecom(client, group).status_code for _ in range(2)] == [200, 200]
+        assert wecom(client, (EXAMPLES / "wecom" / "group_renamed.xml").read_bytes()).content == b""
+        assert wecom(client, group, nonce="another").status_code == 401
+        assert wecom(client, b"<xml/>").status_code == 400
+        assert client.post("/v1/orders/shop", content=b"{}", headers=signed(b"{}")).status_code == 400
+        assert client.post("/v1/wecom/shop", content=group).status_code == 401
+        asked = {
+            "msg_signature": CRYPT.signature("1", "n", sealed := CRYPT.sealed(b"4711")),
+            "timestamp": "1",
+            "nonce": "n",
+            "echostr": sealed,
+        }
+        echo = client.get("/v1/wecom/wecom", params=asked)
+        assert (echo.status_code, echo.content) == (200, b"4711")
+    by_user: dict[str, set[str]] = {}
+    for event, lies in place.read().items():
+        record = json.loads(lies[0].value() or b"")
+        if record["type"] in ("purchase", "ad_click", "member_register", "group_join") and ":" in event:
+            by_user.setdefault(record["user_id"], set()).add(record["type"])
+    assert by_user["oRflow0000000000000000000001"] == {"purchase", "ad_click", "member_register"}
+    assert by_user["wmRflowAAAAexternal000000000001"] == by_user["woRflowAAAAexternal000000000002"] == {"group_join"}
+
+
+def wecom(client: httpx.Client, message: bytes, nonce: str = "n") -> httpx.Response:
+    """A callback as WeCom sends it; signed for the nonce n."""
+    sealed = CRYPT.sealed(message)
+    asked = {"msg_signature": CRYPT.signature("1794355203", "n", sealed), "timestamp": "1794355203", "nonce": nonce}
+    return client.post("/v1/wecom/wecom", params=asked, content=f"<xml><Encrypt><![CDATA[{sealed}]]></Encrypt></xml>".encode())
 
 
 def test_a_changed_file_of_sources_holds_within_seconds_and_a_broken_one_changes_nothing(place: Site, client: httpx.Client) -> None:

@@ -34,10 +34,10 @@ def sources(tmp_path: Path) -> SourcesFile:
     [
         ("", "sources.yaml:1: expected"),
         ("sources: [{source: A, brands: [x], tokens: []}]", "expected a name .at most 64 small letters"),
-        ("sources: [{source: a, brands: [x]}]", "sources.yaml:1: expected either `tokens` or `secret_files`"),
+        ("sources: [{source: a, brands: [x]}]", "sources.yaml:1: expected one of `tokens`, `secret_files` and `wecom`"),
         ("sources: [{source: a, tokens: [abc], brands: [x]}]", "expected the SHA-256 of a token in hexadecimal"),
         (f"sources:\n- {{source: a, tokens: [{HASH}]}}", "expected `brands`"),
-        (f"sources:\n- {{source: a, brands: [x], tokens: [{HASH}], secret_files: [s]}}", "sources.yaml:2: expected either"),
+        (f"sources:\n- {{source: a, brands: [x], tokens: [{HASH}], secret_files: [s]}}", "sources.yaml:2: expected one of"),
         (f"sources:\n- {{source: a, brands: [x], tokens: [{HASH}]}}\n- {{source: a, brands: [x], secret_files: [s]}}", ":3: .*'a' again"),
         (
             f"sources:\n- {{source: a, brands: [x], tokens: [{HASH}]}}\n- {{source: b, brands: [x], tokens: [{HASH}]}}",
