@@ -28,6 +28,7 @@ from deploy.wiring import (
     connections_of,
     ladder_of,
     process_name,
+    pseudonyms_of,
     room_config,
     sink_config,
     subscription_source,
@@ -220,7 +221,8 @@ def run_collector(settings: Settings) -> None:
         stall=_STALL_SECONDS,
         records=bounds.in_flight_records,
     )
-    app = App(Collector(delivery, validator_of(settings), tally, settings.partitions, bounds), delivery, sources, tally)
+    collector = Collector(delivery, validator_of(settings), tally, settings.partitions, bounds, pseudonyms_of(settings))
+    app = App(collector, delivery, sources, tally)
     origins = [origin.strip() for origin in settings.collect_origins.split(",") if origin.strip()]
     listener = _listen("the collector", settings.collect_host, settings.collect_port, "collect_port")
     server = uvicorn.Server(

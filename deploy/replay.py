@@ -18,7 +18,7 @@ from deploy.running import Broker, settings_on, stack_config, start_processes
 from deploy.settings import Settings
 from deploy.stack.keeper import StackEvent
 from deploy.stack.supervisor import Stack
-from deploy.wiring import clickhouse_of, ladder_of, validator_of
+from deploy.wiring import clickhouse_of, ladder_of, pseudonymised, validator_of
 from schemas.deadletter import Reason
 from schemas.ladder import Ladder
 from sources.kafka_log import KafkaLog
@@ -74,6 +74,7 @@ async def run_replay(source: Source, plan: ReplayPlan, base: Settings, watch: Wa
         settings = settings_on(stack.endpoints, base, clock="event", intake="strict", sink_linger=0.2)
         await start_processes(stack, settings, plan.workers)
         lines = source.lines if plan.brand is None else _of_brand(source.lines, plan.brand)
+        lines = pseudonymised(lines, settings, source.left_out)
         watch.on_stage("replaying")
         began = time.monotonic()
         with closing(Progress(settings)) as progress:

@@ -125,6 +125,11 @@ class Settings(BaseSettings):
     collect_in_flight_records: int = Field(20_000, ge=100, le=1_000_000, description="records on their way to Kafka at a time, then 429")
     collect_in_flight_bytes: int = Field(67_108_864, ge=1_048_576, description="bytes of bodies held at a time, then 429")
 
+    pseudonym_key_file: str = Field(
+        "",
+        description="a file with a key: `rflow collect`, `replay` and `simulate --produce` replace user ids by its keyed hash; empty: not",
+    )
+
     http_host: str = Field("127.0.0.1", description="where /metrics, /healthz and /readyz are served")
     http_port: int = Field(0, ge=0, le=65535, description="0: any free port")
     log_format: Literal["human", "json"] = "human"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import os
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
@@ -13,10 +14,12 @@ from pathlib import Path
 from deploy.settings import Settings, SettingsError
 from schemas.ladder import Ladder
 from schemas.ladder_file import load_ladder
+from schemas.signature import SecretError, read_secret
 from schemas.validate import Validator
 from sinks.config import ClickHouse, OnGap, SinkConfig
 from sinks.subscription.run import Source
 from sources.collector.collector import Bounds
+from sources.pseudonym import Pseudonyms
 from streams.app import GroupConfig
 from streams.crash import arm
 from streams.link import Cluster, Connections, SingleNode
@@ -134,6 +137,22 @@ def desk_of(settings: Settings) -> Iterator[Desk]:
         closing(Desk(book, topic, ladder_of(settings), wall_clock, events if settings.clock == "event" else None)) as desk,
     ):
         yield desk
+
+
+def pseudonyms_of(settings: Settings) -> Pseudonyms | None:
+    """What replaces user ids, if anything does. Raises SettingsError for a key that cannot be used."""
+    if not settings.pseudonym_key_file:
+        return None
+    try:
+        return Pseudonyms(read_secret(Path(settings.pseudonym_key_file).expanduser()))
+    except SecretError as error:
+        raise SettingsError(f"pseudonym_key_file: {error}") from None
+
+
+def pseudonymised(lines: Iterator[bytes], settings: Settings, left_out: Counter[str]) -> Iterator[bytes]:
+    """Lines with pseudonyms where there is a key. Raises SettingsError."""
+    made = pseudonyms_of(settings)
+    return lines if made is None else made.lines(lines, left_out)
 
 
 def collector_bounds(settings: Settings) -> Bounds:

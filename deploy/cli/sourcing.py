@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections import Counter
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
@@ -12,7 +13,7 @@ import typer
 
 from deploy.cli.common import CommandFailed, DataDir, err, settings_of, shown
 from deploy.settings import Settings
-from deploy.wiring import ladder_of, wall_clock
+from deploy.wiring import ladder_of, pseudonymised, wall_clock
 from schemas.deadletter import Reason
 from sources.kafka_log import KafkaLog
 from sources.live import LivePolicy, Restamp, send
@@ -87,9 +88,11 @@ def _write(day: PromotionDay, file: str) -> None:
 
 
 async def _produce(day: PromotionDay, settings: Settings, rate: float | None, as_of_now: bool) -> None:
+    left_out: Counter[str] = Counter()
     lines = day.lines()
     if as_of_now:
         lines = map(Restamp(wall_clock), lines)
+    lines = pseudonymised(lines, settings, left_out)
     with (
         KafkaLog(settings.kafka_bootstrap, prefix=settings.topic_prefix, settings=settings.kafka) as log,
         err.status("producing") as status,
@@ -101,3 +104,5 @@ async def _produce(day: PromotionDay, settings: Settings, rate: float | None, as
             policy=LivePolicy(rate=rate),
             on_progress=lambda sent: status.update(f"producing: {shown(sent.events)} sent"),
         )
+    for what, count in left_out.items():
+        err.print(f"{shown(count)} {what}, left out", highlight=False)

@@ -21,7 +21,7 @@ def look(settings: Settings) -> Iterator[Finding]:
     else:
         yield Finding("ladder", Level.GOOD, f"{ladder.id}, {len(ladder.layers)} layers")
     yield from _in_the_clear(settings)
-    for name in ("warroom_accounts", "alert_channels", "collect_sources"):
+    for name in ("warroom_accounts", "alert_channels", "collect_sources", "pseudonym_key_file"):
         yield from _secret_file(name, getattr(settings, name))
     yield from _kafka_options(settings)
     yield judged(

@@ -16,6 +16,7 @@ from sources.collector.problem import Problem, away, too_many
 from sources.collector.results import BRAND, CHANNEL, NOT_ACKNOWLEDGED, TICK, UNMAPPED, Result, Status, invalid, refused
 from sources.collector.sources_file import Source
 from sources.collector.tally import Tally
+from sources.pseudonym import Pseudonyms
 from sources.route import partition, route
 
 _AGAIN_SECONDS = 2.0
@@ -34,15 +35,24 @@ class Bounds:
 
 
 class Collector:
-    """Takes records of sources. For one event loop; what it holds is bounded by `bounds`."""
+    """Takes records of sources. For one event loop; what it holds is bounded by `bounds`. With `pseudonyms` users are told under theirs."""
 
-    def __init__(self, delivery: Delivery, validator: Validator, tally: Tally, partitions: int, bounds: Bounds) -> None:
+    def __init__(
+        self,
+        delivery: Delivery,
+        validator: Validator,
+        tally: Tally,
+        partitions: int,
+        bounds: Bounds,
+        pseudonyms: Pseudonyms | None = None,
+    ) -> None:
         self.bounds = bounds
         self.held_bytes = 0
         self._delivery = delivery
         self._validator = validator
         self._tally = tally
         self._partitions = partitions
+        self._pseudonyms = pseudonyms
         self._held = 0
 
     def hold(self, size: int) -> None:
@@ -114,6 +124,9 @@ class Collector:
             return refused(index, line, BRAND, f"expected one of {_listed(source.brands)}, found {found.brand!r}")
         if source.channels and found.channel not in source.channels:
             return refused(index, line, CHANNEL, f"expected one of {_listed(source.channels)}, found {found.channel!r}")
+        if self._pseudonyms is not None:
+            line = self._pseudonyms.line(line)
+            key = route(line).key
         return Judged(index, found.event_id, Routed(kind, partition(line, key, self._partitions), key, line))
 
     async def _send(self, records: list[Routed], trace: bytes | None) -> dict[int, str]:

@@ -99,7 +99,7 @@ class Site:
         """Starts the process and waits until this path of its health server answers 200."""
         process = Worker(self.deployment.environment(), self.folder / "log", module=("deploy", "collect"))
         self.process = process
-        wait_until(lambda: not process.is_running or process.get(until)[0] == 200, "the collector", 60)
+        wait_until(lambda: not process.is_running or process.get(until)[0] == 200, "the collector", 180)
         assert process.is_running, process.tail()
         return process
 

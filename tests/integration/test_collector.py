@@ -154,7 +154,7 @@ BODIES = (
 )
 
 
-@settings(max_examples=120, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(body=BODIES, lines=st.booleans())
 def test_no_body_makes_it_fail(client: httpx.Client, body: bytes, lines: bool) -> None:
     answer = client.post(PATH, content=body, headers=LINES if lines else {"content-type": "application/json"})
@@ -301,7 +301,7 @@ def test_nothing_is_acknowledged_that_is_not_in_kafka_after_a_kill(kafka: str, t
 
 def test_while_kafka_stands_still_nothing_is_acknowledged_and_what_is_held_has_bounds(servers: Servers, tmp_path: Any) -> None:
     broker = servers.kafka()
-    given = {"collect_timeout": 5, "collect_in_flight_records": 100}
+    given = {"collect_timeout": 4, "collect_in_flight_records": 100}
     with site(tmp_path, broker.address, "frozen.", **given) as place, place.client() as client, ThreadPoolExecutor(10) as pool:
         process = place.start()
         assert client.post(PATH, json=touchpoint()).status_code == 200

@@ -35,4 +35,5 @@ def test_the_page_names_all_that_is_looked_at() -> None:
         "warroom_accounts",
         "alert_channels",
         "collect_sources",
+        "pseudonym_key_file",
     }  # named after the look itself, and after settings

@@ -44,7 +44,14 @@ def test_commands_exist() -> None:
     assert found
     assert not {place: words for place, words in found.items() if words[0] not in group.commands or len(words) > 1}
     for place in ("compose", "kubernetes", "systemd"):
-        assert {words[0] for where, words in found.items() if where.startswith(place)} == {"init", "worker", "sink", "warroom", "alerts"}
+        assert {words[0] for where, words in found.items() if where.startswith(place)} == {
+            "init",
+            "worker",
+            "sink",
+            "warroom",
+            "alerts",
+            "collect",
+        }
 
 
 # --- the image --------------------------------------------------------------------------------------------------------------------
@@ -55,7 +62,8 @@ def test_the_image_runs_as_nobody_special_and_exposes_what_is_served() -> None:
     assert user is not None
     assert port is not None
     assert all(int(part) >= 10_000 for part in user.rest.split(":"))
-    served = {manifests.image_settings()["RFLOW_HTTP_PORT"], str(Settings.model_fields["warroom_port"].default)}
+    own = {str(Settings.model_fields[name].default) for name in ("warroom_port", "collect_port")}
+    served = {manifests.image_settings()["RFLOW_HTTP_PORT"], *own}
     assert set(port.words()) == served
     assert IMAGE.last("ENTRYPOINT").listed() == ["rflow"]  # type: ignore[union-attr]
     check = IMAGE.last("HEALTHCHECK")
@@ -120,7 +128,7 @@ def test_prometheus_of_compose_scrapes_every_process() -> None:
     told = yaml.safe_load((DEPLOY / "prometheus" / "prometheus.yml").read_text())
     (job,) = [one for one in told["scrape_configs"] if one["job_name"] == "rflow"]
     (found,) = job["dns_sd_configs"]
-    assert set(found["names"]) == set(own_services()) - {"init", "accounts"}
+    assert set(found["names"]) == set(own_services()) - {"init", "accounts", "sources"}
     assert str(found["port"]) == manifests.image_settings()["RFLOW_HTTP_PORT"]
 
 
@@ -171,7 +179,8 @@ def test_probes_and_ports_are_those_of_the_health_server_and_the_war_room() -> N
         ports = {one["name"]: str(one["containerPort"]) for one in container["ports"]}
         told = manifests.environment(container)
         assert ports.pop("metrics") == manifests.image_settings()["RFLOW_HTTP_PORT"]
-        assert list(ports.values()) == ([told["RFLOW_WARROOM_PORT"]] if name == "rflow-warroom" else [])
+        own = {"rflow-warroom": "RFLOW_WARROOM_PORT", "rflow-collector": "RFLOW_COLLECT_PORT"}
+        assert list(ports.values()) == ([told[own[name]]] if name in own else [])
         probes = {kind: container[kind]["httpGet"] for kind in ("livenessProbe", "readinessProbe", "startupProbe")}
         assert {one["path"] for one in probes.values()} <= HEALTH_PATHS
         assert {one["port"] for one in probes.values()} == {"metrics"}
@@ -189,7 +198,7 @@ def test_nobody_is_reached_but_at_ports_that_are_served() -> None:
 
 def test_what_drains_a_node_takes_one_worker_at_a_time() -> None:
     budgets = {one["metadata"]["name"]: one["spec"]["maxUnavailable"] for one in of_kind(manifests.base(), "PodDisruptionBudget")}
-    assert budgets == {"rflow-worker": 1, "rflow-warroom": 1}
+    assert budgets == {"rflow-worker": 1, "rflow-warroom": 1, "rflow-collector": 1}
 
 
 @needs_kustomize
@@ -231,5 +240,5 @@ def test_systemd_takes_the_units_and_finds_them_tight(tmp_path: Path) -> None:
 
 def test_units_on_one_host_do_not_take_each_others_ports() -> None:
     ports = [settings["RFLOW_HTTP_PORT"] for path in UNITS if "RFLOW_HTTP_PORT" in (settings := manifests.unit_settings(path))]
-    assert len(set(ports)) == len(ports) == 4
+    assert len(set(ports)) == len(ports) == 5
     assert all(manifests.unit(path)["User"] == ["rflow"] for path in UNITS)
