@@ -157,6 +157,10 @@ def test_an_amount_that_is_none_is_refused(amount: str) -> None:
         order_event(json.dumps({"event": "order.paid", "order": order}).encode(), OWNER)
 
 
-def test_xml_that_declares_entities_is_refused() -> None:
-    with pytest.raises(MappingError, match="without a document type"):
-        callback(b'<!DOCTYPE x [<!ENTITY a "b">]><xml>&a;</xml>', OWNER)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "utf-7", "nope", "hex_codec"])
+def test_xml_that_declares_entities_is_refused_in_whatever_encoding_it_claims_to_be(encoding: str) -> None:
+    text = f'<?xml version="1.0" encoding="{encoding}"?><!DOCTYPE x [<!ENTITY a "b">]><xml><Event>&a;</Event></xml>'
+    with pytest.raises(MappingError, match="expected XML"):
+        callback(text.encode("utf-16" if encoding == "utf-16" else "utf-8"), OWNER)
+    with pytest.raises(MappingError, match="expected"):
+        callback(f'<?xml version="1.0" encoding="{encoding}"?><xml/>'.encode(), OWNER)
