@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from schemas.partition import partition_of
 from schemas.tokens import hash_token
 from schemas.touchpoint import CATALOGUE
+from sources.pseudonym import Pseudonyms
 from tests.integration.collecting import CRYPT, PARTITIONS, SOURCES, TOKEN, Site, accepted, signed, site, touchpoint
 from tests.servers import Servers, wait_until
 from tests.workers import ROOT, Worker, headers_of
@@ -263,7 +264,10 @@ def test_pages_of_other_origins_may_not_post_unless_they_are_named(client: httpx
 
 
 def test_nothing_is_acknowledged_that_is_not_in_kafka_after_a_kill(kafka: str, topic_prefix: str, tmp_path: Any) -> None:
-    with site(tmp_path, kafka, topic_prefix, collect_origins="https://shop.example") as place:
+    key = tmp_path / "pseudonyms.key"
+    key.write_bytes(b"a key of some length")
+    given = {"collect_origins": "https://shop.example", "pseudonym_key_file": str(key)}
+    with site(tmp_path, kafka, topic_prefix, **given) as place:
         process = place.start()
         known: set[str] = set()
         with ThreadPoolExecutor(8) as pool, place.client() as client:
@@ -286,6 +290,11 @@ def test_nothing_is_acknowledged_that_is_not_in_kafka_after_a_kill(kafka: str, t
         assert len(known) > 1_000
         found = place.read()
         assert known - set(found) == set()
+        pseudonyms = {Pseudonyms(b"a key of some length").of(f"u{number}") for number in range(50)}
+        for one in (message for messages in found.values() for message in messages):
+            user = json.loads(one.value() or b"")["user_id"]
+            assert user in pseudonyms
+            assert (one.key(), one.partition()) == (user.encode(), partition_of(user, PARTITIONS))
 
         # Another in its place takes up at once, and ends as it is told to, with an answer to all that it has taken.
         process = place.start()
