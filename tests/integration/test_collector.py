@@ -291,10 +291,10 @@ def test_nothing_is_acknowledged_that_is_not_in_kafka_after_a_kill(kafka: str, t
         found = place.read()
         assert known - set(found) == set()
         pseudonyms = {Pseudonyms(b"a key of some length").of(f"u{number}") for number in range(50)}
-        for one in (message for messages in found.values() for message in messages):
-            user = json.loads(one.value() or b"")["user_id"]
+        for lies in (message for messages in found.values() for message in messages):
+            user = json.loads(lies.value() or b"")["user_id"]
             assert user in pseudonyms
-            assert (one.key(), one.partition()) == (user.encode(), partition_of(user, PARTITIONS))
+            assert (lies.key(), lies.partition()) == (user.encode(), partition_of(user, PARTITIONS))
 
         # Another in its place takes up at once, and ends as it is told to, with an answer to all that it has taken.
         process = place.start()
