@@ -43,7 +43,6 @@ class CellSales(Struct, frozen=True, kw_only=True):
     orders: int
     gmv: int
     refunded: int
-    buyers: int
 
 
 class Heads(Struct, frozen=True, kw_only=True):

@@ -64,8 +64,7 @@ ORDER BY begins
 """Distinct buyers up to the end of each whole hour of a period and of each minute before and after these, by when it begins."""
 
 BY_CELL = f"""
-SELECT layer_before AS layer, channel, store_id, sum(s.orders) AS orders, sum(s.gmv) AS gmv, sum(s.refunded) AS refunded,
-    uniqMerge(s.buyers) AS buyers
+SELECT layer_before AS layer, channel, store_id, sum(s.orders) AS orders, sum(s.gmv) AS gmv, sum(s.refunded) AS refunded
 FROM cell_spans AS s
 WHERE {_BRAND} AND {ALL_SPANS}
 GROUP BY layer, channel, store_id

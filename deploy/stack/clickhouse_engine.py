@@ -29,6 +29,8 @@ _NOTHING = memoryview(b"")
 _DEFAULTS: Mapping[str, str] = {
     # Newer engines collect small inserts by default; here an insert that was answered is stored, and deduplicated by its token.
     "async_insert": "0",
+    # Newer engines read with one thread where less than some gigabytes are free for each: that is all that this one has.
+    "max_threads_min_free_memory_per_thread": "0",
 }
 
 

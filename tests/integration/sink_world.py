@@ -41,7 +41,7 @@ SUMS = {
     " GROUP BY ALL",
     "order_spans": "SELECT brand, minutes, dimension, begins, label, sum(orders), sum(gmv), sum(gmv_new), sum(refunds), uniqMerge(buyers)"
     " FROM order_spans GROUP BY ALL",
-    "cell_spans": "SELECT brand, minutes, begins, layer_before, channel, store_id, sum(orders), sum(gmv), sum(refunded), uniqMerge(buyers)"
+    "cell_spans": "SELECT brand, minutes, begins, layer_before, channel, store_id, sum(orders), sum(gmv), sum(refunded)"
     " FROM cell_spans GROUP BY ALL",
     "purchase_spans": "SELECT brand, minutes, dimension, begins, label, layer_before, sum(orders), sum(gmv), uniqMerge(buyers)"
     " FROM purchase_spans GROUP BY ALL",

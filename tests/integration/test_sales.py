@@ -170,8 +170,8 @@ def test_sales_by_minute(sales: Sales) -> None:
 
 
 def test_sales_by_cell(sales: Sales) -> None:
-    def cell(layer: str, channel: str, store: str, orders: int, gmv: int, refunded: int = 0, buyers: int = 1) -> CellSales:
-        return CellSales(layer=layer, channel=channel, store_id=store, orders=orders, gmv=gmv, refunded=refunded, buyers=buyers)
+    def cell(layer: str, channel: str, store: str, orders: int, gmv: int, refunded: int = 0) -> CellSales:
+        return CellSales(layer=layer, channel=channel, store_id=store, orders=orders, gmv=gmv, refunded=refunded)
 
     assert sales.by_cell("acme", FROM, TO) == [
         cell("R2", "douyin", "", 1, 50),

@@ -63,7 +63,7 @@ _BLOCKS = 50
 _OF = "brand = {brand:String} AND o.occurred_at >= {start:DateTime64(3, 'UTC')} AND o.occurred_at < {end:DateTime64(3, 'UTC')}"
 _SUMS = "countIf(type = 'purchase'), sumIf(amount, type = 'purchase')"
 _BUYERS = "uniqIf(bitShiftRight(xxh3(user_id), 11), type = 'purchase')"
-CELLS = f"""SELECT toString(layer_before), toString(layer_channel), toString(layer_store_id), {_SUMS}, sum(refunded), {_BUYERS}
+CELLS = f"""SELECT toString(layer_before), toString(layer_channel), toString(layer_store_id), {_SUMS}, sum(refunded)
     FROM orders AS o WHERE {_OF} GROUP BY layer_before, layer_channel, layer_store_id ORDER BY ALL"""
 MINUTES_SOLD = f"""SELECT minute, bought, paid, back, uniqMerge(people) OVER (ORDER BY minute) FROM (
     SELECT intDiv(toUnixTimestamp64Milli(o.occurred_at), 60000) * 60000 AS minute, countIf(type = 'purchase') AS bought,

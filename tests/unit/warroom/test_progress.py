@@ -27,7 +27,7 @@ def minute(n: int, orders: int, gmv: int, buyers_so_far: int) -> MinuteSales:
 
 
 def cell(layer: str, channel: str, store: str, orders: int, gmv: int) -> CellSales:
-    return CellSales(layer=layer, channel=channel, store_id=store, orders=orders, gmv=gmv, refunded=0, buyers=orders)
+    return CellSales(layer=layer, channel=channel, store_id=store, orders=orders, gmv=gmv, refunded=0)
 
 
 def heads(layer: str, channel: str, store: str, users: int) -> Heads:

@@ -77,7 +77,7 @@ def facts(versions: list[Promotion], minute: int = DAY, text: str = "x", **given
     sold = [MinuteSales(minute=at(n), orders=1, gmv=10_000 + 50 * (n % 60), refunded=0, buyers_so_far=n + 1) for n in range(minute)]
     actual = Actual(
         minutes=sold,
-        cells=[CellSales(layer="R3", channel="tmall", store_id="", orders=300, gmv=3_000_000, refunded=0, buyers=300)],
+        cells=[CellSales(layer="R3", channel="tmall", store_id="", orders=300, gmv=3_000_000, refunded=0)],
         heads=[Heads(layer="R3", channel="tmall", store_id="", users=4_000)],
     )
     period = Period(begins=BEGIN, ends=at(minute))
