@@ -1,7 +1,7 @@
 """How many users are counted where distinct ones have to be walked through: all in a short period, a sample of them in a long one.
 
 Up to `COUNTED` transitions everybody is counted. Beyond, the users of the table `move_sample` are, one in `one_in`: of n users told, the
-estimate's standard error is sqrt(n x (one_in - 1)), so of a million about one half to one per cent.
+estimate's standard error is sqrt(n x (one_in - 1)), so of a million told by one in 32 about half a per cent.
 """
 
 from __future__ import annotations
