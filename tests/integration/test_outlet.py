@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from schemas.alert import Acknowledgement, Alert
+from schemas.alert import Acknowledgement, Alert, AlertState
 from schemas.times import DAY_MS
 from sinks.channels.robots import WeCom
 from sinks.channels.services import Webhook
@@ -127,6 +127,27 @@ def test_what_is_silenced_or_planned_reaches_the_topic_alone_and_a_silence_ends(
         assert service.taken == []
         Outlet(Webhook("topic", service.url, SECRET), book, lambda: NOW, to_all=True).step()
         assert [len(records) for _, records in service.taken] == [2]
-        tell(book, 1, RESOLVED)
+        other = msgspec.structs.replace(FIRING, alert_id="other")
+        tell(book, 1, RESOLVED, other)  # of the first nothing was sent: that it is over is no news
         Outlet(Webhook("crm", service.url, SECRET), book, lambda: NOW + 1).step()
-        assert len(service.taken) == 2
+        assert [len(records) for _, records in service.taken] == [2, 1]
+        assert book.withheld("crm") == set()
+
+
+def test_who_was_told_of_an_alert_is_told_of_its_end_whatever_was_silenced_between(book: AlertBook) -> None:
+    begun, ended, *_ = (msgspec.structs.replace(one, alert_id="known") for one in (FIRING, RESOLVED))
+    updated = msgspec.structs.replace(FIRING, state=AlertState.UPDATED, version=2)
+    clock = [NOW]
+    with served(Double(webhook)) as service:
+        outlet = Outlet(Webhook("crm", service.url, SECRET), book, lambda: clock[0])
+        tell(book, 0, begun)
+        outlet.step()
+        book.silence(Silence(silence_id="s", brand="acme", until=NOW + 1, by="ann", because="known"), NOW)
+        tell(book, 1, FIRING)
+        outlet.step()
+        clock[0] = NOW + 1
+        tell(book, 2, updated)
+        outlet.step()
+        tell(book, 3, ended, RESOLVED)
+        outlet.step()
+        assert [len(records) for _, records in service.taken] == [1, 1, 2]

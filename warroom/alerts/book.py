@@ -6,6 +6,7 @@ acknowledgements and silences. The topic `alerts`, and by it ClickHouse, follow 
     out       stream   records of alerts, in the order in which they were told
     cursors   hash     reader (the topic, a channel) -> the last entry it is done with
     trying    hash     reader -> the entry up to which it is sending: after a crash nobody knows whether that has arrived
+    withheld  set      for each channel: alerts of which a silence held back the beginning, and nothing was sent since
     acks      hash     alert id -> who took it on, when and with what note; who came first stays
     asked     hash     alert id -> an acknowledgement that the engine has not told yet
     silences  hash     id -> a `Silence`
@@ -15,7 +16,7 @@ A state and what it tells are saved in one script that compares first: two proce
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple, TypeVar
 
@@ -70,7 +71,7 @@ T = TypeVar("T")
 MOST_SILENCES = 1_000
 """Of all brands. A further one is refused."""
 _KEPT_MS = 30 * DAY_MS
-"""For how long silences that have ended are kept."""
+"""For how long silences that have ended are kept, and what they withheld."""
 
 
 class Asked(Struct, frozen=True, kw_only=True):
@@ -111,7 +112,7 @@ class AlertBook:
     def __init__(self, client: Any, prefix: str) -> None:
         self._client = client
         base = f"{prefix}:{{alerts}}"
-        names = ("states", "versions", "out", "cursors", "trying", "acks", "asked", "silences")
+        names = ("states", "versions", "out", "cursors", "trying", "withheld", "acks", "asked", "silences")
         self._keys = {name: f"{base}:{name}" for name in names}
 
     def load(self, brand: str) -> tuple[int, BrandState]:
@@ -135,10 +136,22 @@ class AlertBook:
         rows = self._client.xrange(self._keys["out"], f"({cursor}" if cursor else "-", "+", count=most)
         return [Told(entry.decode(), msgspec.json.decode(fields[b"r"], type=Alert), fields[b"r"]) for entry, fields in rows]
 
-    def done(self, reader: str, entry: str) -> None:
-        """A reader is done with all up to an entry."""
-        self._client.hset(self._keys["cursors"], reader, entry)
-        self._client.hdel(self._keys["trying"], reader)
+    def done(self, reader: str, entry: str, withheld: Collection[str] = (), known: Collection[str] = ()) -> None:
+        """A reader is done with all up to an entry. Of some alerts the beginning was withheld from it; others it knows by now."""
+        key = f"{self._keys['withheld']}:{reader}"
+        with self._client.pipeline(transaction=True) as pipe:
+            pipe.hset(self._keys["cursors"], reader, entry)
+            pipe.hdel(self._keys["trying"], reader)
+            if known:
+                pipe.srem(key, *known)
+            if withheld:
+                pipe.sadd(key, *withheld)
+                pipe.pexpire(key, _KEPT_MS)
+            pipe.execute()
+
+    def withheld(self, reader: str) -> set[str]:
+        """Alerts whose beginning a silence held back from a reader, and of which it has been sent nothing since."""
+        return {one.decode() for one in self._client.smembers(f"{self._keys['withheld']}:{reader}")}
 
     def trying(self, reader: str, entry: str) -> None:
         """A reader is about to send all up to an entry."""

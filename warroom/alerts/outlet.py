@@ -2,6 +2,8 @@
 
 Of each state of an alert one message goes. What is sent is noted first: where nobody knows whether it has arrived (no answer, or a process
 that died in between), it goes again only to those who know a repeat for one; else it is counted, told in the log, and passed over.
+
+Of an alert that began under a silence, nobody is told that it is over who was told nothing of it.
 """
 
 from __future__ import annotations
@@ -10,10 +12,11 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from redis.exceptions import RedisError
 
-from schemas.alert import Alert
+from schemas.alert import Alert, AlertState
 from sinks.channels.delivery import Channel, Doubtful, Pace, Refused, TryLater
 from streams import metrics
 from warroom.alerts.book import AlertBook, Told
@@ -23,6 +26,14 @@ log = logging.getLogger("rflow.alerts")
 
 _IDLE_SECONDS = 0.5
 _MOST_SECONDS = 300.0
+
+
+class _Sifted(NamedTuple):
+    """What is wanted; whose beginning is withheld from now on, and whose no longer."""
+
+    wanted: list[Alert]
+    withheld: set[str]
+    known: set[str]
 
 
 class Outlet:
@@ -57,7 +68,8 @@ class Outlet:
         told = self._without_doubtful(told)
         if not told:
             return 0.0
-        wanted = self._wanted(told)
+        sifted = self._sifted(told)
+        wanted = sifted.wanted
         wait = self._pace.wait(time.monotonic()) if wanted else 0.0
         if wait > 0:
             return wait
@@ -80,7 +92,8 @@ class Outlet:
         else:
             self._failures = 0
             metrics.ALERT_MESSAGES.labels(self.channel.name, "sent").inc(len(wanted))
-        self._book.done(self.channel.name, last)
+        metrics.ALERT_MESSAGES.labels(self.channel.name, "silent").inc(len(told) - len(wanted))
+        self._book.done(self.channel.name, last, sifted.withheld, sifted.known)
         return 0.0
 
     def _send(self, alerts: Sequence[Alert], last: str) -> None:
@@ -98,13 +111,23 @@ class Outlet:
         self._book.done(self.channel.name, tried)
         return told[len(doubtful) :]
 
-    def _wanted(self, told: Sequence[Told]) -> list[Alert]:
+    def _sifted(self, told: Sequence[Told]) -> _Sifted:
+        """What goes out of what was told."""
         if self._to_all:
-            return [one.alert for one in told]
-        silences, now = self._book.silences(), self._clock()
-        wanted = [one.alert for one in told if "planned" not in one.alert.scope and silence_of(silences, one.alert, now) is None]
-        metrics.ALERT_MESSAGES.labels(self.channel.name, "silent").inc(len(told) - len(wanted))
-        return wanted
+            return _Sifted([one.alert for one in told], set(), set())
+        silences, now, before = self._book.silences(), self._clock(), self._book.withheld(self.channel.name)
+        wanted, withheld = [], set(before)
+        for alert in (one.alert for one in told if "planned" not in one.alert.scope):
+            unknown, over = alert.alert_id in withheld, alert.state is AlertState.RESOLVED
+            if silence_of(silences, alert, now) is None:
+                withheld.discard(alert.alert_id)
+                if not (unknown and over):
+                    wanted.append(alert)
+            elif alert.state is AlertState.FIRING:
+                withheld.add(alert.alert_id)
+            elif over:
+                withheld.discard(alert.alert_id)
+        return _Sifted(wanted, withheld - before, before - withheld)
 
     def _give_up(self, alerts: Sequence[Alert], outcome: str) -> None:
         metrics.ALERT_MESSAGES.labels(self.channel.name, outcome).inc(len(alerts))
