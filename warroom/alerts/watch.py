@@ -133,7 +133,8 @@ class Watch:
                     self._judges[brand] = (self._save(version, judge, told), judge)
             return
         stored = reader.stored()
-        low = min((watermark for _, watermark in stored.values()), default=0) if len(stored) == self._config.partitions else 0
+        clock = None if self._config.event_clock else self._clock()
+        low = self._shards.reached(time.monotonic(), stored, self._config.partitions, clock)
         self._weigh(reader, stored, low)
         for brand in self._known_brands(reader, low):
             version, judge = self._judge_of(reader, brand, low)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from random import Random
 
+import pytest
+
 from bench.days import poisson
 from schemas.alert import AlertState, Severity
 from schemas.ladder_file import load_ladder
-from schemas.times import DAY_MS, MINUTE_MS, from_rfc3339, to_rfc3339
+from schemas.times import DAY_MS, HOUR_MS, MINUTE_MS, from_rfc3339, to_rfc3339
 from warroom.alerts.balance import Balance, Unbalanced
 from warroom.alerts.engine import BrandState, Facts, Judge, Worth
 from warroom.alerts.figures import settled
@@ -76,6 +78,44 @@ def test_a_shard_without_figures_is_told_if_it_has_records() -> None:
     for second in (0.0, 100.0, 200.0):
         shards.look(second, {0: (5, START)}, waiting([(5, [9]), (0, [-1]), (0, [-1])], [[10], [4], [0]], {0: (5, START)}))
     assert shards.standing(200.0, LAG) == ["records of shard 1 wait and it has no figures yet"]
+
+
+def rested(waiting_now: set[int], seconds: float = 61.0) -> Shards:
+    """Three shards: the second is behind, the third has no figures at all."""
+    shards = Shards()
+    for now in (0.0, seconds):
+        shards.look(now, {0: (5 + int(now), START + HOUR_MS), 1: (7, START)}, waiting_now)
+    return shards
+
+
+STORED = {0: (66, START + HOUR_MS), 1: (7, START)}
+CLOCK = START + HOUR_MS + 30_000
+
+
+def test_a_shard_that_rests_holds_nobody_back_and_the_last_minute_by_the_clock_is_waited_for() -> None:
+    assert rested(set()).reached(61.0, STORED, 3, CLOCK) == CLOCK - MINUTE_MS
+    assert rested(set()).reached(61.0, STORED, 3, CLOCK + HOUR_MS) == START + HOUR_MS
+
+
+@pytest.mark.parametrize(
+    ("waiting_now", "seconds", "clock", "reached"),
+    [
+        ({1}, 61.0, CLOCK, START),  # records of the second wait
+        ({1, 2}, 61.0, CLOCK, 0),  # of the third too, and it has no figures yet
+        (set(), 30.0, CLOCK, START),  # not for long enough
+        (set(), 61.0, None, 0),  # events alone tell the time
+    ],
+)
+def test_a_shard_that_is_late_holds_all_back(waiting_now: set[int], seconds: float, clock: int | None, reached: int) -> None:
+    assert rested(waiting_now, seconds).reached(seconds, STORED, 3, clock) == reached
+
+
+def test_without_a_look_nobody_rests_and_where_all_rest_nothing_is_new() -> None:
+    assert rested(set()).reached(80.0, STORED, 3, CLOCK) == 0
+    still = Shards()
+    for now in (0.0, 61.0):
+        still.look(now, STORED, set())
+    assert still.reached(61.0, STORED, 2, CLOCK + HOUR_MS) == START
 
 
 def test_what_is_applied_and_not_stored_waits() -> None:
