@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from msgspec.structs import replace as _with
 from redis.exceptions import RedisError
@@ -14,10 +14,9 @@ from schemas.times import DAY_MS, HOUR_MS
 from sinks.errors import SinkError
 from warroom.alerts import money, telling
 from warroom.alerts.engine import Judge
-from warroom.alerts.figures import AlertReader
 from warroom.alerts.flows import curve_of
 from warroom.alerts.lasting import Stands
-from warroom.alerts.minutes import Key
+from warroom.alerts.minutes import Key, Minute
 from warroom.alerts.origin import Split
 from warroom.alerts.rules import Rules
 from warroom.notes import Notes
@@ -35,20 +34,43 @@ _BEFORE_MS = 12 * HOUR_MS
 """So long before a promotion its evening counts to it."""
 
 
+class Sources(Protocol):
+    """Where figures come from (`figures.AlertReader`). All raise StoreAway or StoreError."""
+
+    def minutes(self, brand: str, start: int, end: int) -> list[Minute]:
+        """Every minute from `start` to before `end`."""
+
+    def promotions(self, brand: str) -> list[list[Promotion]]:
+        """All versions of each promotion, oldest first."""
+
+    def gmv(self, brand: str, start: int, end: int) -> list[float]:
+        """GMV of every minute."""
+
+    def spend(self, brand: str, start: int, end: int) -> list[money.SpendDay]:
+        """What each channel and campaign cost and brought."""
+
+
+class Splits(Protocol):
+    """Where the split of a flow comes from (`figures.AlertReader`)."""
+
+    def split(self, brand: str, key: Key, since: int, end: int) -> Split:
+        """A flow's moves by campaign and by store."""
+
+
 class _Read(NamedTuple):
     until: float
     promotions: list[list[Promotion]]
 
 
 class Background:
-    """Of every brand, read now and then. Not safe for several threads."""
+    """Of every brand, read now and then. Not safe for several threads. Without `notes` changes are told without them."""
 
-    def __init__(self, notes: Notes) -> None:
+    def __init__(self, notes: Notes | None = None) -> None:
         self._notes = notes
         self._read: dict[str, _Read] = {}
         self._curves: dict[str, tuple[str, int]] = {}
 
-    def refresh(self, reader: AlertReader, judge: Judge, now: float, at: int) -> None:
+    def refresh(self, reader: Sources, judge: Judge, now: float, at: int) -> None:
         """Bring what a judge knows up to `at` (epoch milliseconds). `now` is in seconds of a clock that never runs backwards.
 
         Raises StoreAway or StoreError."""
@@ -60,7 +82,7 @@ class Background:
         judge.facts = _with(judge.facts, changes=tuple(self._changes(judge, promotions, at)))
         self._curve(reader, judge, promotions, at)
 
-    def stands(self, reader: AlertReader, judge: Judge, rules: Rules, at: int) -> list[Stands]:
+    def stands(self, reader: Sources, judge: Judge, rules: Rules, at: int) -> list[Stands]:
         """How a brand's promotions and spend stand at a whole minute. Raises StoreAway or StoreError."""
         facts = judge.facts
         words = telling.Words(zone=facts.zone, currency=facts.currency, link=facts.link)
@@ -84,13 +106,13 @@ class Background:
             if one.gmv_before is not None and begin <= one.at < end
         ]
         try:
-            notes = self._notes.between(judge.facts.brand, begin, end)
+            notes = [] if self._notes is None else self._notes.between(judge.facts.brand, begin, end)
         except (RedisError, OSError) as error:
             log.warning("alerts of %s: notes cannot be read, alerts go without them: %s", judge.facts.brand, error)
             notes = []
         return found + [telling.Change(at=one.at, text=dict.fromkeys(telling.LANGUAGES, f"{one.text} ({one.author})")) for one in notes]
 
-    def _curve(self, reader: AlertReader, judge: Judge, promotions: Sequence[Sequence[Promotion]], at: int) -> None:
+    def _curve(self, reader: Sources, judge: Judge, promotions: Sequence[Sequence[Promotion]], at: int) -> None:
         pair = earlier_of([versions[-1] for versions in promotions], at)
         if pair is None:
             judge.flows.earlier = None
@@ -108,7 +130,7 @@ class Background:
         log.info("alerts of %s: the curve of promotion %s is a baseline of %s", brand, before.promotion_id, now.promotion_id)
 
 
-def splitter(reader: AlertReader, brand: str, key: Key, since: int, end: int) -> Split:
+def splitter(reader: Splits, brand: str, key: Key, since: int, end: int) -> Split:
     """Where a flow comes from. An alert does not wait for it."""
     try:
         return reader.split(brand, key, since, end)

@@ -2,7 +2,7 @@
 
 The engine is the one that runs (`engine.Judge`), on a state of its own: nothing is written, told or sent. Some things differ from the day
 itself. Figures are final, where live ones lacked what came late. What a user is worth is looked up anew every hour, not every five minutes.
-An earlier promotion's curve is no baseline here, and promotions and spend are not judged.
+Promotions are taken as their last version tells, operators' notes are left out.
 Of what can be wrong with the pipeline only an input topic that falls silent is in the figures; that it stood still is not.
 """
 
@@ -15,19 +15,18 @@ from msgspec import Struct
 
 from schemas.alert import Alert, AlertState, Flow, Severity
 from schemas.times import DAY_MS, HOUR_MS, MINUTE_MS, from_rfc3339
+from warroom.alerts.background import Background
+from warroom.alerts.background import Sources as Known
 from warroom.alerts.engine import BrandState, Facts, Judge, Worth
 from warroom.alerts.flows import Flows, Shape
-from warroom.alerts.minutes import Minute
+from warroom.alerts.lasting import EVERY_MS
 from warroom.alerts.rules import Rules
 
 _BY_WEIGHT = (Severity.INFO, Severity.WARNING, Severity.CRITICAL)
 
 
-class Figures(Protocol):
-    """Where the minutes come from (`figures.AlertReader`)."""
-
-    def minutes(self, brand: str, start: int, end: int) -> list[Minute]:
-        """Every minute from `start` to before `end`."""
+class Figures(Known, Protocol):
+    """Where figures come from (`figures.AlertReader`)."""
 
     def worth(self, brand: str, shape: Shape, end: int) -> Worth:
         """What users were worth over the day before `end`."""
@@ -72,16 +71,21 @@ class Backtest(Struct, frozen=True, kw_only=True):
 
 def backtest(figures: Figures, facts: Facts, shape: Shape, rules: Rules, start: int, end: int) -> Backtest:
     """Judge a brand's minutes from `start` to before `end`, the day before them known. Raises what `figures` raises."""
-    judge = Judge(facts, Flows(shape), BrandState(brand=facts.brand))
+    judge, background = Judge(facts, Flows(shape), BrandState(brand=facts.brand)), Background()
+    background.refresh(figures, judge, start / 1000, start)
     judge.remember(figures.minutes(facts.brand, start - DAY_MS, start))
     touchpoints = 0
     told: list[Alert] = []
     for hour in range(start, end, HOUR_MS):
+        background.refresh(figures, judge, hour / 1000, hour)
         worth = figures.worth(facts.brand, shape, hour)
         for minute in figures.minutes(facts.brand, hour, min(hour + HOUR_MS, end)):
             touchpoints += sum(minute.arrivals.values())
+            after = minute.at + MINUTE_MS
             told += judge.judge(minute, rules, worth, well=judge.state.down is None)
-            told += judge.gate(judge.silent_sources(rules), minute.at + MINUTE_MS, rules)
+            told += judge.gate(judge.silent_sources(rules), after, rules)
+            if judge.state.down is None and after - judge.state.stood >= EVERY_MS:
+                told += judge.stand(background.stands(figures, judge, rules, after), after, rules)
     fired = list(fired_alerts(told))
     alarms = sum(not one.planned for one in fired)
     return Backtest(
