@@ -68,7 +68,7 @@ def _count(sums: dict[int, _Sums], fold: PlainFold, record: Touchpoint, standing
     of_minute = sums[record.occurred_at - record.occurred_at % MINUTE_MS]
     before = standing.get(key, lowest)
     _, transitions = fold.apply(record)
-    of_minute.arrivals[kind.value] += 1
+    of_minute.arrivals[kind.topic] += 1
     if kind is not Kind.ORDER:
         of_minute.touches[before] += 1
     elif record.type == PURCHASE:

@@ -18,7 +18,7 @@ from msgspec.structs import replace as _with
 
 from schemas.alert import Alert, AlertState, Flow, Severity
 from schemas.times import MINUTE_MS, from_rfc3339, to_rfc3339
-from warroom.alerts import telling
+from warroom.alerts import telling, volumes
 from warroom.alerts.flows import Finding, Flows, worst
 from warroom.alerts.lasting import Lasting, Stands, carry_on
 from warroom.alerts.minutes import Key, Minute
@@ -26,9 +26,12 @@ from warroom.alerts.origin import Share, Splitter, named, origins
 from warroom.alerts.rules import FlowRule, Rules, SeverityRule
 from warroom.alerts.sources import Sources
 from warroom.alerts.telling import MOST_OF_IT, Context, Stake
+from warroom.alerts.volumes import Volumes
 
 _TOGETHER = 15 * MINUTE_MS
 """Flows into one layer that begin within so long of each other are one story."""
+_TOLD_MS = 60 * MINUTE_MS
+"""So long after a flow's alert its end is in the windows of counts."""
 _WORSE = 1.5
 """By how much more must be at stake for an open alert to be told anew."""
 _HALF_BACK = 0.5
@@ -37,7 +40,7 @@ _HALF_BACK = 0.5
 
 class Incident(Struct, frozen=True, kw_only=True):
     """One alert's life: `began` is the minute in which it fired, `clear` counts minutes in a row back at what is usual, `ended` is 0 while
-    it is open."""
+    it is open. `among`: it is judged by its part among its siblings."""
 
     alert: Alert
     key: Key
@@ -47,6 +50,7 @@ class Incident(Struct, frozen=True, kw_only=True):
     at_stake: float
     clear: int = 0
     ended: int = 0
+    among: bool = False
     with_it: tuple[tuple[str, str], ...] = ()
 
     @property
@@ -95,6 +99,7 @@ class Judge:
         self.flows = flows
         self.state = state
         self.sources = Sources()
+        self._volumes = Volumes()
 
     def remember(self, minutes: Sequence[Minute]) -> None:
         """The minutes up to now, of a start: they are learnt from, and nothing before their end is judged."""
@@ -103,8 +108,7 @@ class Judge:
             well = self.state.well_since or (minutes[0].at if self.state.down is None else 0)
             self.state = _with(self.state, judged=max(known, minutes[-1].at), well_since=well)
         for minute in minutes:
-            self.flows.add(minute, self._frozen(minute.at))
-            self.sources.add(minute)
+            self._take(minute)
             self._forgive(one for one in self.state.incidents if one.ended == minute.at)
 
     def silent_sources(self, rules: Rules) -> list[str]:
@@ -127,8 +131,7 @@ class Judge:
         A minute that `state` says has been judged before is only learnt from: so a start reads the last day and goes on where it was.
         """
         at = minute.at
-        self.flows.add(minute, self._frozen(at))
-        self.sources.add(minute)
+        self._take(minute)
         if self.state.judged >= at:
             self._forgive(one for one in self.state.incidents if one.ended == at)
             return []
@@ -143,11 +146,28 @@ class Judge:
         self.state = _with(self.state, judged=at, well_since=since, incidents=kept)
         return told
 
+    def _take(self, minute: Minute) -> None:
+        self.flows.add(minute, self._frozen(minute.at))
+        self.sources.add(minute)
+        open_ = any(one.alert.rule == volumes.RULE and not one.ended for one in self.state.lasting)
+        self._volumes.add(minute, frozen=open_)
+
     def stand(self, found: Sequence[Stands], at: int, rules: Rules) -> list[Alert]:
-        """How promotions and spend stand at `at`; to be asked every EVERY_MS."""
+        """How promotions and spend stand at `at`, and counts; to be asked every EVERY_MS. Nothing is said while a topic may be silent."""
+        if rules.pipeline.enabled and self.sources.doubtful(rules.pipeline.silent_surprise):
+            return []
+        if rules.count.enabled:
+            words = telling.Words(zone=self.facts.zone, currency=self.facts.currency, link=self.facts.link)
+            found = [*found, *self._volumes.stands(rules.count, words, self._told_by_flows(at))]
         told, kept = carry_on(self.facts.brand, self.state.lasting, found, at, self._planned(rules, at))
         self.state = _with(self.state, lasting=kept, stood=at)
         return told
+
+    def _told_by_flows(self, at: int) -> frozenset[str]:
+        """Counts of which a flow's alert tells, or did of late."""
+        dropped = [one for one in self.state.incidents if one.change < 0 and (not one.ended or at - one.ended < _TOLD_MS)]
+        bought = {one.key.to in self.flows.shape.bought for one in dropped}
+        return frozenset({True: "orders", False: "joins"}[one] for one in bought)
 
     def _planned(self, rules: Rules, at: int) -> list[str]:
         return [one.note for one in rules.planned if one.holds(self.facts.brand, at)]
@@ -168,7 +188,7 @@ class Judge:
         for pair, one in incidents.items():
             if one.ended:
                 continue
-            now = self.flows.measure(one.key, min(max(one.minutes, 3), 10), at)
+            now = self.flows.measure(one.key, min(max(one.minutes, 3), 10), at, among=one.among)
             if now is None:
                 continue
             rule = _rule(one, rules)
@@ -226,7 +246,13 @@ class Judge:
             return None
         alert = self._firing(finding, channels, name, at, rules, stake, worth)
         incidents[pair] = Incident(
-            alert=alert, key=finding.key, began=at, minutes=finding.minutes, change=finding.change, at_stake=float(stake.users)
+            alert=alert,
+            key=finding.key,
+            began=at,
+            minutes=finding.minutes,
+            change=finding.change,
+            at_stake=float(stake.users),
+            among=finding.among,
         )
         return alert
 
@@ -236,7 +262,7 @@ class Judge:
         minutes = min(first.minutes, 60)
         channels = self.flows.by_channel(*pair, minutes) if first.change < 0 else []
         if channels and channels[0].share >= MOST_OF_IT:
-            narrow = self.flows.measure(Key(*pair, channels[0].label), minutes, at)
+            narrow = self.flows.measure(Key(*pair, channels[0].label), minutes, at, among=first.among)
             if narrow is not None and narrow.change < 0:
                 return _with(narrow, surprise=first.surprise, since=first.since, by_sag=first.by_sag), channels
         whole = next((one for one in found if one.key.channel is None), None)

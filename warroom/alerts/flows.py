@@ -3,6 +3,9 @@
 The rate of a flow is its moves over the touchpoints (orders excepted) of those who stand where it begins: a rush multiplies both, so the
 midnight peak by itself changes no rate. Moves into a layer that orders lead to, and moves down, are not among those touchpoints and are
 added to them: the rate is then of what people chose to do.
+
+A channel is judged by its part of its flow where there are enough of them: what moves the whole flow is no news of it then. Of flows into
+layers that orders lead to as much more is expected in a rush as the others of them tell (`warroom.alerts.siblings`).
 """
 
 from __future__ import annotations
@@ -11,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from math import log10
 
 from msgspec import Struct
+from msgspec.structs import replace as _with
 
 from schemas.ladder import Ladder
 from schemas.times import DAY_MS, MINUTE_MS
@@ -18,14 +22,19 @@ from schemas.touchpoint import Kind
 from warroom.alerts.conversion import UsualRate, judge_drop, judge_rise, standard_score
 from warroom.alerts.earlier import Earlier, Line
 from warroom.alerts.judged import surprise
-from warroom.alerts.minutes import LONG, Key, Minute, Track
+from warroom.alerts.minutes import LONG, LONGEST, Key, Minute, Track
 from warroom.alerts.origin import Share, shares
 from warroom.alerts.rules import FlowRule
 from warroom.alerts.selling import Selling
+from warroom.alerts.siblings import Rush, Siblings
 
 WINDOWS = (1, 2, 3, 5, 10, 20, 30, 60)
 """Minutes that are judged together: a deep drop shows in one, a shallow one in many."""
 _LOOKS = 20
+_BELOW = 0.04
+"""A part that shrinks while its own rate is nearer than this to what it was is no drop."""
+_STILL = 0.6
+"""Of the bar, in powers of ten: how surprising a part must be that is held against fewer siblings."""
 _LOOK_CLOSER = 3.5
 """Standard deviations from which the exact chance is worked out."""
 
@@ -56,7 +65,7 @@ def shape_of(ladder: Ladder, brand: str) -> Shape:
 
 class Finding(Struct, frozen=True, kw_only=True):
     """A rate out of the ordinary: over the last `minutes`, of `tried` touchpoints `done` moves instead of those `expected`. `by_sag`: CUSUM
-    found it."""
+    found it. `among`: `expected` is its part of what its siblings did, and `tried` what they did."""
 
     key: Key
     done: int
@@ -66,6 +75,7 @@ class Finding(Struct, frozen=True, kw_only=True):
     surprise: float
     since: int
     by_sag: bool = False
+    among: bool = False
 
     @property
     def change(self) -> float:
@@ -98,6 +108,8 @@ class Flows:
         """The curve of an earlier promotion, where there is one."""
         self._selling = Selling()
         self._forward: dict[Key, bool] = {}
+        self._siblings: dict[tuple[str, str], Siblings] = {}
+        self._rush = Rush()
 
     def add(self, minute: Minute, frozen: frozenset[tuple[str, str]] = frozenset()) -> None:
         """The next minute; minutes must come one after the other. `frozen` flows are not learnt from."""
@@ -107,7 +119,9 @@ class Flows:
                 for channel in channels:
                     self._follow(Key(*pair, channel))
         factors: dict[tuple[str, str], float] = {}
+        counts: dict[tuple[str, str], dict[Key, int]] = {}
         self._selling.add(minute)
+        self._rush.add(dict(self._bought(minute)))
         for key, track in self.tracks.items():
             pair = (key.from_, key.to)
             channels = minute.moves.get(pair, {})
@@ -117,6 +131,23 @@ class Flows:
                 factor = factors[pair] = self._factor(pair, minute.at)
             whole = None if key.channel is None else self.tracks[Key(*pair)]
             track.add(minute.at, done, minute.touches.get(key.from_, 0), frozen=pair in frozen, factor=factor, whole=whole)
+            group = self._group(key)
+            if group is not None:
+                counts.setdefault(group, {})[key] = done
+        for group, of_group in counts.items():
+            self._siblings.setdefault(group, Siblings()).add(minute.at, of_group, frozen=group in frozen)
+
+    def _group(self, key: Key) -> tuple[str, str] | None:
+        """The siblings that a key is one of."""
+        return (key.from_, key.to) if self._forward[key] and key.channel is not None else None
+
+    def _bought(self, minute: Minute) -> Iterator[tuple[tuple[str, str], tuple[int, float]]]:
+        """Of each flow that orders lead along, what was done and what was to be expected but for a rush."""
+        for key, track in self.tracks.items():
+            if key.channel is None and key.to in self.shape.bought and self._forward[key] and track.usual is not None:
+                pair = (key.from_, key.to)
+                tried = minute.touches.get(key.from_, 0) * self._curve(pair, minute.at)
+                yield pair, (sum(minute.moves.get(pair, {}).values()), track.usual.expected(0, tried, alone=track.alone))
 
     def _follow(self, key: Key) -> None:
         if key not in self.tracks:
@@ -125,9 +156,14 @@ class Flows:
 
     def _factor(self, pair: tuple[str, str], at: int) -> float:
         forward = self.shape.is_forward(*pair)
-        known = 1.0 if self.earlier is None else self.earlier.factor(pair, at, forward=forward)
+        known = self._curve(pair, at)
+        if forward and pair[1] in self.shape.bought:
+            return known * self._rush.factor(pair)
         # What was bought can be given back: while more is sold, more refunds are no news.
         return max(known, self._selling.factor) if not forward and pair[0] in self.shape.bought else known
+
+    def _curve(self, pair: tuple[str, str], at: int) -> float:
+        return 1.0 if self.earlier is None else self.earlier.factor(pair, at, forward=self.shape.is_forward(*pair))
 
     def drops(self, at: int, rule: FlowRule) -> Iterator[Finding]:
         """Forward flows that are clearly below what is usual after the minute that began at `at`."""
@@ -138,20 +174,55 @@ class Flows:
         yield from self._judged(at, rule, down=False)
 
     def _judged(self, at: int, rule: FlowRule, *, down: bool) -> Iterator[Finding]:
-        of_kind = [key for key, forward in self._forward.items() if forward is down and (rule.by_channel or key.channel is None)]
-        whole = sum(key.channel is None for key in of_kind)
+        of_kind = [
+            (key, among)
+            for key, forward in self._forward.items()
+            if forward is down and (rule.by_channel or key.channel is None)
+            for among in (self._is_among(key),)
+            if _is_alive(self._track(key, among=among), rule)
+        ]
+        whole = sum(key.channel is None for key, _ in of_kind)
         bars = {True: bars_of(rule, whole), False: bars_of(rule, len(of_kind) - whole)}
-        for key in of_kind:
-            found = judge_track(key, self.tracks[key], at, rule, bars[key.channel is None], down=down)
+        for key, among in of_kind:
+            track = self._track(key, among=among)
+            found = None if track is None else judge_track(key, track, at, rule, bars[key.channel is None], down=down)
+            if found is not None and among:
+                found = self._among(found, bars[key.channel is None][0])
             if found is not None:
                 yield found
 
-    def measure(self, key: Key, minutes: int, at: int) -> Finding | None:
+    def _is_among(self, key: Key) -> bool:
+        """Whether a key is judged among its siblings."""
+        group = self._group(key)
+        return group is not None and self._siblings[group].enough
+
+    def _track(self, key: Key, *, among: bool) -> Track | None:
+        group = self._group(key) if among and key in self._forward else None
+        if among:
+            return None if group is None else self._siblings[group].tracks.get(key)
+        return self.tracks.get(key)
+
+    def _among(self, found: Finding, bar: float) -> Finding | None:
+        """A finding among siblings, of the flow's own touchpoints; None if it is a sibling's rise, or its own rate is not lower."""
+        group, known = self._group(found.key), min(found.minutes, LONGEST)
+        own = self.measure(found.key, known, found.since)
+        if group is None or own is None:
+            return None
+        if own.change > -_BELOW or self._siblings[group].missing(found.key, known) < _STILL * bar:
+            return None
+        return self._by_touchpoints(found)
+
+    def _by_touchpoints(self, found: Finding) -> Finding:
+        known = min(found.minutes, LONGEST)
+        return _with(found, tried=round(self.tracks[found.key].last(known).tried * found.minutes / known), among=True)
+
+    def measure(self, key: Key, minutes: int, at: int, *, among: bool = False) -> Finding | None:
         """How a flow stands over the last minutes, alarming or not; None before anything is usual."""
-        track = self.tracks.get(key)
+        track = self._track(key, among=among)
         if track is None or track.usual is None:
             return None
-        return _finding(key, track, track.usual, minutes, at, 0.0)
+        found = _finding(key, track, track.usual, minutes, at, 0.0)
+        return self._by_touchpoints(found) if among else found
 
     def by_channel(self, from_: str, to: str, minutes: int) -> list[Share]:
         """Which channels account for what is missing of a flow, the largest part first: each channel's expected moves, at its own usual
@@ -165,9 +236,20 @@ class Flows:
 
     def forgive(self, from_: str, to: str) -> None:
         """After an alert: the slow sags of the flow begin anew."""
+        pair = (from_, to)
         for key, track in self.tracks.items():
-            if (key.from_, key.to) == (from_, to):
+            if (key.from_, key.to) == pair:
                 track.forgive()
+        for track in self._siblings[pair].tracks.values() if pair in self._siblings else ():
+            track.forgive()
+
+
+def _is_alive(track: Track | None, rule: FlowRule) -> bool:
+    """Whether so much is to be expected within the longest window that it could alarm: what cannot takes no part of what is allowed."""
+    if track is None or track.usual is None:
+        return False
+    done, _, measure = track.last(LONGEST)
+    return track.seen < LONGEST or track.usual.expected(done, measure, alone=track.alone) >= rule.least_expected
 
 
 def curve_of(shape: Shape, minutes: Sequence[Minute], begin: int) -> Earlier:

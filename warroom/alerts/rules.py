@@ -72,6 +72,16 @@ class SpendRule(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     least_spend: Annotated[int, Meta(ge=0)] = 10_000
 
 
+class CountRule(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """When orders, joins or exposures alarm as too few: by `least_change` (a fraction) or more of what everything else lets expect, of
+    `least_expected` or more. `false_alarms`: how many a day chance may bring at most, of all of them together."""
+
+    enabled: bool = True
+    false_alarms: AlarmsADay = 0.02
+    least_change: Fraction = 0.3
+    least_expected: Annotated[float, Meta(ge=1, le=1e9)] = 50.0
+
+
 class SeverityRule(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """From which share of the brand's GMV an hour an alert warns, and is critical; also from so much money (minor units, null: none)."""
 
@@ -103,6 +113,7 @@ class Rules(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     pipeline: PipelineRule = PipelineRule()
     pace: PaceRule = PaceRule()
     spend: SpendRule = SpendRule()
+    count: CountRule = CountRule()
     severity: SeverityRule = SeverityRule()
     planned: tuple[Planned, ...] = ()
 

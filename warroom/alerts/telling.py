@@ -11,6 +11,7 @@ from msgspec import Struct
 from schemas.alert import Alert
 from schemas.times import from_rfc3339
 from warroom.alerts.flows import Finding
+from warroom.alerts.judged import Judged
 from warroom.alerts.origin import Share
 from warroom.pacing import LEVEL, Projection
 from warroom.timeline import TargetChange
@@ -181,6 +182,22 @@ def spend_summary(orders: int, expected: float, spent: int, chance: float, words
     en = f"{orders:,} orders for {money}; the same money usually brings {shown}. By chance this happens with probability {chance:.1g}."
     zh = f"花费 {money} 带来 {orders:,} 单，同样花费通常带来 {shown} 单。偶然概率 {chance:.1g}。"
     return _with_link(en, zh, words)
+
+
+_COUNTS = {"orders": "订单", "joins": "入群关注", "exposures": "曝光"}
+
+
+def count_title(name: str, fewer: float) -> dict[str, str]:
+    """One line: by what fraction a count is below what everything else lets expect."""
+    return {"en": f"{name.capitalize()} down {fewer:.0%}", "zh": f"{_COUNTS[name]}减少 {fewer:.0%}"}
+
+
+def count_summary(name: str, judged: Judged, minutes: int, words: Words) -> dict[str, str]:
+    """How many came, and how many the brand's other touchpoints let expect."""
+    came, due = f"{judged.observed:,.0f}", f"{judged.expected:,.0f}"
+    en = f"{came} {name} in {minutes} minutes, where everything else that comes lets at least {due} expect."
+    zh = f"{minutes} 分钟内{_COUNTS[name]} {came}，按其他触点至少应有 {due}。"
+    return _with_link(f"{en} By chance this happens with probability {judged.chance:.1g}.", f"{zh}偶然概率 {judged.chance:.1g}。", words)
 
 
 def _ends(projection: Projection) -> tuple[float, float, float]:

@@ -7,7 +7,18 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from warroom.alerts.rules import FlowRule, PaceRule, PipelineRule, Rules, RulesError, SeverityRule, SpendRule, load_rules, read_rules
+from warroom.alerts.rules import (
+    CountRule,
+    FlowRule,
+    PaceRule,
+    PipelineRule,
+    Rules,
+    RulesError,
+    SeverityRule,
+    SpendRule,
+    load_rules,
+    read_rules,
+)
 
 
 def test_what_a_file_leaves_out_is_as_by_default() -> None:
@@ -18,7 +29,7 @@ def test_what_a_file_leaves_out_is_as_by_default() -> None:
 def test_the_example_shows_every_rule_with_its_default() -> None:
     text = (Path(__file__).parents[4] / "examples" / "alerts.yaml").read_text(encoding="utf-8")
     assert read_rules(text, "alerts.yaml") == Rules()
-    for part in (Rules, FlowRule, PaceRule, SpendRule, PipelineRule, SeverityRule):
+    for part in (Rules, FlowRule, PaceRule, SpendRule, CountRule, PipelineRule, SeverityRule):
         for name in (field.encode_name for field in msgspec.structs.fields(part)):
             assert f"{name}:" in text, name
     window = text.replace("planned: []", "planned:").replace("#  - from", "  - from").replace("#    ", "    ")

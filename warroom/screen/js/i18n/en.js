@@ -384,6 +384,7 @@ export default {
   "rule.reverse_flow_rise": "Reverse flow rises",
   "rule.pace_behind": "Behind its target",
   "rule.spend_without_return": "Spend without return",
+  "rule.count_drop": "Fewer than all else says",
   "rule.pipeline_down": "Pipeline down",
   "alert_state.firing": "firing",
   "alert_state.updated": "updated",

@@ -383,6 +383,7 @@ export default {
   "rule.reverse_flow_rise": "流失上升",
   "rule.pace_behind": "进度落后",
   "rule.spend_without_return": "花费无回报",
+  "rule.count_drop": "数量骤减",
   "rule.pipeline_down": "数据链路",
   "alert_state.firing": "进行中",
   "alert_state.updated": "已更新",

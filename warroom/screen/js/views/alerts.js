@@ -11,7 +11,7 @@ import { about, openAside, openPanel, ruleName, severity, standing, told, title 
 import { empty, panel, table, trouble } from "../parts/basics.js";
 import { button, complaints, field, pick } from "../parts/forms.js";
 
-const RULES = ["flow_drop", "reverse_flow_rise", "pace_behind", "spend_without_return", "pipeline_down"];
+const RULES = ["flow_drop", "reverse_flow_rise", "pace_behind", "spend_without_return", "count_drop", "pipeline_down"];
 const MINUTES = [30, 60, 120, 360, 1440];
 
 export const Alerts = defineComponent(() => {

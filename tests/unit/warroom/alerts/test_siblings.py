@@ -1,0 +1,93 @@
+"""A flow's part among its siblings: found where a rush moves all of them, named, and no drop where only a sibling grew."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from random import Random
+
+from bench.days import poisson
+from schemas.alert import Alert, AlertState
+from schemas.ladder_file import load_ladder
+from schemas.times import MINUTE_MS, from_rfc3339
+from warroom.alerts.engine import BrandState, Facts, Judge, Worth
+from warroom.alerts.flows import Flows, shape_of
+from warroom.alerts.minutes import Key, Minute
+from warroom.alerts.rules import Rules
+from warroom.alerts.siblings import Siblings
+
+START = from_rfc3339("2026-11-10T12:00:00Z")
+SHAPE = shape_of(load_ladder("5r"), "acme")
+WORTH = Worth(by_layer={"R4": 20_000.0}, gmv_an_hour=50_000_000.0)
+JOINS = {"wecom": 0.02, "store": 0.03, "mini_program": 0.03}
+BUYS = {("R1", "R4"): 0.05, ("R2", "R4"): 0.1, ("R3", "R4"): 0.2}
+RUSH = range(300, 340)
+Scaled = Callable[[int, str], float]
+"""By what a flow or channel is multiplied in a minute."""
+
+
+def minutes(scaled: Scaled, count: int = 360, seed: int = 1) -> list[Minute]:
+    random, found = Random(seed), []
+    for i in range(count):
+        touches = dict.fromkeys(("R1", "R2", "R3"), 1_000)
+        moves = {("R2", "R3"): {name: poisson(random, 1_000 * rate * scaled(i, name)) for name, rate in JOINS.items()}}
+        moves |= {pair: {"tmall": poisson(random, 1_000 * rate * scaled(i, ">".join(pair)))} for pair, rate in BUYS.items()}
+        found.append(Minute(at=START + i * MINUTE_MS, touches=touches, arrivals={}, moves=moves))
+    return found
+
+
+def firing(day: list[Minute]) -> list[tuple[int, Alert]]:
+    engine = Judge(Facts(brand="acme", zone="Asia/Shanghai", currency="CNY"), Flows(SHAPE), BrandState(brand="acme"))
+    told = [(i, one) for i, minute in enumerate(day) for one in engine.judge(minute, Rules(), WORTH, well=True)]
+    return [(i, one) for i, one in told if one.state is AlertState.FIRING]
+
+
+def in_the_rush(minute: int, flow: str) -> float:
+    """Everybody buys four times as often."""
+    return 4.0 if minute in RUSH and ">" in flow else 1.0
+
+
+def test_a_third_less_of_one_flow_in_a_rush_that_nobody_foresaw_is_found_and_the_rush_is_none() -> None:
+    assert firing(minutes(in_the_rush)) == []
+
+    def thinned(minute: int, flow: str) -> float:
+        return in_the_rush(minute, flow) * (0.67 if minute >= 302 and flow == "R3>R4" else 1.0)
+
+    ((when, alert),) = firing(minutes(thinned, 320))
+    assert 302 <= when < 309
+    assert alert.flow is not None
+    assert (alert.flow.from_, alert.flow.to) == ("R3", "R4")
+    assert alert.expected is not None
+    assert alert.observed is not None
+    assert 0.55 < alert.observed / alert.expected < 0.9  # at least so many were to be expected
+
+
+def test_a_channel_is_judged_by_its_part_of_the_flow() -> None:
+    def thinned(minute: int, flow: str) -> float:
+        return 0.4 if minute >= 300 and flow == "wecom" else 1.0
+
+    (when, alert), *more = firing(minutes(thinned))
+    assert 300 <= when < 310
+    assert alert.scope == {"channel": "wecom"}
+    assert more == []
+
+
+def test_where_one_grows_the_others_have_not_dropped() -> None:
+    def grown(minute: int, flow: str) -> float:
+        return 3.0 if minute >= 300 and flow == "store" else 1.0
+
+    assert firing(minutes(grown)) == []
+
+
+def test_what_is_missing_is_told_without_the_one_that_grew_most_and_of_two_nothing_is() -> None:
+    keys = [Key("R2", "R3", name) for name in ("a", "b", "c")]
+    three, two = Siblings(), Siblings()
+    for minute in range(120):
+        counts = dict.fromkeys(keys, 30)
+        if minute >= 110:
+            counts[keys[0]] = 90
+        three.add(START + minute * MINUTE_MS, counts, frozen=False)
+        two.add(START + minute * MINUTE_MS, dict.fromkeys(keys[:2], 30), frozen=False)
+    assert three.enough
+    assert not two.enough
+    assert three.missing(keys[1], 10) < 0.5
+    assert two.missing(keys[1], 10) == 0.0
