@@ -138,8 +138,9 @@ class Flows:
             self._siblings.setdefault(group, Siblings()).add(minute.at, of_group, frozen=group in frozen)
 
     def _group(self, key: Key) -> tuple[str, str] | None:
-        """The siblings that a key is one of."""
-        return (key.from_, key.to) if self._forward[key] and key.channel is not None else None
+        """The siblings that a key is one of. Where people buy is another matter in a rush than before it: such channels have none."""
+        alike = self._forward[key] and key.channel is not None and key.to not in self.shape.bought
+        return (key.from_, key.to) if alike else None
 
     def _bought(self, minute: Minute) -> Iterator[tuple[tuple[str, str], tuple[int, float]]]:
         """Of each flow that orders lead along, what was done and what was to be expected but for a rush."""
