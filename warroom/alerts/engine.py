@@ -261,7 +261,8 @@ class Judge:
         first = found[0]
         minutes = min(first.minutes, 60)
         channels = self.flows.by_channel(*pair, minutes) if first.change < 0 else []
-        if channels and channels[0].share >= MOST_OF_IT:
+        of_it = first.missing if first.key.channel is None else 0.0
+        if channels and channels[0].share >= MOST_OF_IT and channels[0].missing >= MOST_OF_IT * of_it:
             narrow = self.flows.measure(Key(*pair, channels[0].label), minutes, at, among=first.among)
             if narrow is not None and narrow.change < 0:
                 return _with(narrow, surprise=first.surprise, since=first.since, by_sag=first.by_sag), channels

@@ -129,6 +129,8 @@ class Flows:
             factor = factors.get(pair)
             if factor is None:
                 factor = factors[pair] = self._factor(pair, minute.at)
+            if key.channel is not None and self._forward[key]:
+                factor = self._curve(pair, minute.at)  # where people buy is another matter in a rush than before it
             whole = None if key.channel is None else self.tracks[Key(*pair)]
             track.add(minute.at, done, minute.touches.get(key.from_, 0), frozen=pair in frozen, factor=factor, whole=whole)
             group = self._group(key)
@@ -138,7 +140,7 @@ class Flows:
             self._siblings.setdefault(group, Siblings()).add(minute.at, of_group, frozen=group in frozen)
 
     def _group(self, key: Key) -> tuple[str, str] | None:
-        """The siblings that a key is one of. Where people buy is another matter in a rush than before it: such channels have none."""
+        """The siblings that a key is one of; channels of what is bought have none, for their parts shift in a rush."""
         alike = self._forward[key] and key.channel is not None and key.to not in self.shape.bought
         return (key.from_, key.to) if alike else None
 

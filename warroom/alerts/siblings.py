@@ -27,8 +27,8 @@ RUSH_MINUTES = 3
 """Over which a rush is told."""
 RUSH_LEAST = 50.0
 """Moves to be expected of a sibling in these minutes, or it tells nothing."""
-RUSH_TRUST = 0.92
-"""Of what the siblings tell."""
+RUSH_TRUST = 0.8
+"""Of the logarithm of what the siblings tell: those who stand in no layer do not rush as those who have joined do."""
 
 
 class Siblings:
@@ -87,4 +87,4 @@ class Rush:
             done, expected = sum(done for done, _ in known), sum(expected for _, expected in known)
             if other != pair and expected >= RUSH_LEAST and known[-1][1] > 0:
                 told.append(min(done / expected, known[-1][0] / known[-1][1]))  # a rush is over within a minute
-        return max(1.0, RUSH_TRUST * min(told)) if len(told) >= LEAST - 1 else 1.0
+        return max(1.0, min(told) ** RUSH_TRUST) if len(told) >= LEAST - 1 else 1.0
