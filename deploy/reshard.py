@@ -11,11 +11,11 @@ import contextlib
 import time
 from collections.abc import Callable
 
-from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewPartitions
 from msgspec import Struct
 
+from deploy.members import refuse_members
 from deploy.settings import Settings
 from deploy.wiring import connections_of, ladder_of, process_name, wall_clock
 from schemas.topics import load_topics
@@ -51,7 +51,7 @@ def reshard(settings: Settings, after: int, *, plan: bool = False, on_dealt: Cal
         before=settings.partitions, after=after, replicas=settings.redis_replicas, replica_timeout=settings.redis_replica_timeout
     )
     admin = AdminClient(settings.kafka_client())
-    _refuse_members(admin, settings.group)
+    refuse_members(admin, settings.group, "with the new number of partitions after this")
     return asyncio.run(_Resharding(settings, config, admin).run(on_dealt, plan=plan))
 
 
@@ -135,20 +135,6 @@ class _Resharding:
             await publisher.close(_SECONDS)
             with contextlib.suppress(RflowError):
                 await running
-
-
-def _refuse_members(admin: AdminClient, group: str) -> None:
-    try:
-        found = admin.describe_consumer_groups([group], request_timeout=_SECONDS)[group].result()
-    except KafkaException as error:
-        raise RflowError(
-            f"expected Kafka to tell who is in the group {group}, found: {error}. The built-in broker cannot: it is for trying out"
-        ) from error
-    if found.members:
-        raise RflowError(
-            f"expected no worker in the group {group}, found {len(found.members)}: stop all of them, and the sink "
-            "(one that was killed is forgotten after session_timeout), and start them with the new number of partitions after this"
-        )
 
 
 def _lacking(admin: AdminClient, settings: Settings, after: int) -> list[str]:

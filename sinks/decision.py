@@ -39,9 +39,12 @@ race, the look is what tells how a past one ended.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum, StrEnum, auto
 from typing import NamedTuple
+
+from streams.forgotten import Forgotten, next_version
 
 
 class Stream(StrEnum):
@@ -93,26 +96,30 @@ class Verdict(Enum):
     REPEATED = auto()
     GAP = auto()
     """new, but something before it is missing"""
+    FORGOTTEN = auto()
+    """of a step that a restored Redis does not know: what it tells comes again under another version"""
 
 
-def judge(stream: Stream, seen: Mark, version: int, index: int) -> Verdict:
-    """The subscriber's rule, and what is missing by it. Every step has a rollup; not every step has transitions."""
+def judge(stream: Stream, seen: Mark, version: int, index: int, forgotten: Sequence[Forgotten] = ()) -> Verdict:
+    """The subscriber's rule, and what is missing by it. Every step has a rollup, but those `forgotten`; not every step has transitions."""
     if stream in SINGLE:
         return Verdict.NEW
+    if any(one.has(version) for one in forgotten):
+        return Verdict.FORGOTTEN
     if (version, index) <= (seen.version, seen.index):
         return Verdict.REPEATED
     if version == seen.version:
         return Verdict.NEW if index == seen.index + 1 and not (stream is Stream.ROLLUPS and seen.whole) else Verdict.GAP
     if index != 0:
         return Verdict.GAP
-    if stream is Stream.ROLLUPS and not (seen.whole and version in _next_versions(seen)):
+    if stream is Stream.ROLLUPS and not (seen.whole and version in _next_versions(seen, forgotten)):
         return Verdict.GAP
     return Verdict.NEW
 
 
-def _next_versions(seen: Mark) -> tuple[int, ...]:
+def _next_versions(seen: Mark, forgotten: Sequence[Forgotten]) -> tuple[int, ...]:
     """The first step ever is version 1 (or 0: nothing has come before either)."""
-    return (0, 1) if seen.version < 0 else (seen.version + 1,)
+    return (0, next_version(0, forgotten)) if seen.version < 0 else (next_version(seen.version, forgotten),)
 
 
 class Step(Enum):

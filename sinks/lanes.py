@@ -7,14 +7,16 @@ step waits for the rollup's last part, and then for as many transitions as it te
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice, takewhile
+from types import MappingProxyType
 
 from sinks.blocks import Plan
 from sinks.decision import SINGLE, Lane, Mark, Range, Step, Stream, Verdict, judge, step_state
 from sinks.errors import LogStale
 from sinks.rows import Record
+from streams.forgotten import Forgotten
 
 
 class Pending:
@@ -55,11 +57,17 @@ class Pending:
 class Lanes:
     """All lanes, in the order in which a block takes them."""
 
-    def __init__(self, stored: dict[Lane, Mark], lost: Callable[[Lane, str], None]) -> None:
-        """`lost` is told of records that are missing, and raises unless that is accepted."""
+    def __init__(
+        self,
+        stored: dict[Lane, Mark],
+        lost: Callable[[Lane, str], None],
+        forgotten: Mapping[int, Sequence[Forgotten]] = MappingProxyType({}),
+    ) -> None:
+        """`lost` is told of records that are missing, and raises unless that is accepted. `forgotten` are steps to pass over, by shard."""
         self._lanes = {lane: Pending(mark) for lane, mark in sorted(stored.items())}
         self._shards = sorted({lane.partition for lane in stored})
         self._lost = lost
+        self._forgotten = forgotten
 
     def __getitem__(self, lane: Lane) -> Pending:
         return self._lanes[lane]
@@ -86,10 +94,11 @@ class Lanes:
         return {lane for lane, one in pending if one.size > share and one.records[0].version != one.records[-1].version}
 
     def offer(self, lane: Lane, record: Record, now: float) -> Verdict:
-        """Judge a record, in the log's order; unless it is a repeat it now waits for its block, also one behind an accepted gap."""
+        """Judge a record, in the log's order; unless it is a repeat or forgotten it now waits for its block, also one behind an accepted
+        gap."""
         pending = self._lanes[lane]
-        verdict = judge(lane.stream, pending.read, record.version, record.index)
-        if verdict is Verdict.REPEATED:
+        verdict = judge(lane.stream, pending.read, record.version, record.index, self._forgotten.get(lane.partition, ()))
+        if verdict in (Verdict.REPEATED, Verdict.FORGOTTEN):
             pending.arrived(replace(pending.read, offset=record.offset + 1), now)
             return verdict
         if verdict is Verdict.GAP:

@@ -22,6 +22,7 @@ from sinks.store import Store
 from sinks.writer import Writer
 from streams import metrics
 from streams.crash import CrashPoint, crash_point
+from streams.forgotten import Forgotten
 
 log = logging.getLogger("rflow.sink")
 
@@ -106,6 +107,7 @@ class _Loop:
         self._writer = Writer(Store(config.clickhouse), self._patience)
         self._decoder = Decoder(ladder)
         self._all = [Lane(stream, partition) for stream in Stream for partition in range(config.partitions)]
+        self._forgotten: dict[int, list[Forgotten]] = {}
         self._lanes = self._lanes_from({})
         self._followed: set[Lane] = set()
         self._block = 0
@@ -138,7 +140,7 @@ class _Loop:
             self._reader.close()
 
     def _lanes_from(self, marks: dict[Lane, Mark]) -> Lanes:
-        return Lanes(dict.fromkeys(self._all, Mark()) | marks, self._lost)
+        return Lanes(dict.fromkeys(self._all, Mark()) | marks, self._lost, self._forgotten)
 
     def _migrate(self) -> None:
         for migration in migrate(self._config.clickhouse, self._ladder, self._config.partitions):
@@ -147,6 +149,7 @@ class _Loop:
     def _begin(self) -> None:
         """Go on from what ClickHouse has: at the start, and when another sink has gone ahead."""
         state, last = self._writer.last_block()
+        self._forgotten = self._writer.forgotten()
         crash_point(CrashPoint.SINK_AFTER_LOAD)
         ranges = last.plan.ranges if last else {}
         self._lanes = self._lanes_from({lane: range_.end if state is Opening.DONE else range_.start for lane, range_ in ranges.items()})
@@ -239,8 +242,11 @@ class _Loop:
             log.error("%s[%d] offset %d cannot be read: %s", lane.stream.value, lane.partition, message.offset, error)
             self._lanes.skip(lane, message.offset, now)
             return
-        if self._lanes.offer(lane, record, now) is Verdict.REPEATED:
-            metrics.SINK_DUPLICATES.labels(stream=lane.stream.value).inc()
+        match self._lanes.offer(lane, record, now):
+            case Verdict.REPEATED:
+                metrics.SINK_DUPLICATES.labels(stream=lane.stream.value).inc()
+            case Verdict.FORGOTTEN:
+                metrics.SINK_FORGOTTEN.labels(stream=lane.stream.value).inc()
 
     def _lost(self, lane: Lane, how: str) -> None:
         """Records of a lane are missing."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass
 
 from clickhouse_connect.datatypes.registry import get_from_name
@@ -12,6 +14,7 @@ from sinks.client import Rows, connect, told_apart
 from sinks.config import ClickHouse
 from sinks.decision import Lane, Mark, Range, Stream
 from sinks.tables import Table
+from streams.forgotten import Forgotten
 
 _SLOTS = 1024
 _INTENT = "intent"
@@ -120,6 +123,27 @@ class Store:
         text = f"SELECT block FROM {table.name} WHERE block >= {{block:UInt64}} LIMIT 1"  # noqa: S608 - one of sinks.tables
         rows = self._query(text, {"block": block})
         return int(rows[0][0]) if rows else 0
+
+    def versions(self, table: Table) -> dict[int, int]:
+        """By shard the highest version that a table has."""
+        return dict(self._query(f"SELECT shard, max(version) FROM {table.name} GROUP BY shard"))  # noqa: S608 - one of sinks.tables
+
+    def forgotten(self) -> dict[int, list[Forgotten]]:
+        """By shard the steps that a restored Redis does not know."""
+        found: defaultdict[int, list[Forgotten]] = defaultdict(list)
+        for shard, above, up_to in self._query(
+            "SELECT shard, above, max(up_to) FROM forgotten GROUP BY shard, above ORDER BY shard, above"
+        ):
+            found[shard].append(Forgotten(above, up_to))
+        return dict(found)
+
+    def forget(self, steps: Mapping[int, Sequence[Forgotten]]) -> None:
+        """Note, by shard, the steps to be passed over; those that are known already stay."""
+        rows = [(shard, *one) for shard, ranges in steps.items() for one in ranges]
+        with told_apart():
+            self.client().insert(
+                "forgotten", rows, column_names=["shard", "above", "up_to"], settings={"async_insert": 0, "wait_end_of_query": 1}
+            )
 
     def _write_blocks(self, rows: Rows, token: str) -> None:
         with told_apart():

@@ -13,6 +13,7 @@ from sinks.patience import Patience
 from sinks.store import LastBlock, Store
 from streams import metrics
 from streams.crash import CrashPoint, crash_point
+from streams.forgotten import Forgotten
 
 log = logging.getLogger("rflow.sink")
 
@@ -32,6 +33,10 @@ class Writer:
         last = self._patience.insist(lambda _: self._store.last_block())
         metrics.SINK_UP.set(1)
         return opening(last.plan.block if last else 0, bool(last and last.done)), last
+
+    def forgotten(self) -> dict[int, list[Forgotten]]:
+        """By shard the steps to be passed over."""
+        return self._patience.insist(lambda _: self._store.forgotten())
 
     def agree(self, plan: Plan) -> tuple[Agreement, Plan]:
         """Steps 1 and 2: write the intent and read back whose stands; the plan to go on with (of no use if OVERTAKEN)."""

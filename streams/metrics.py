@@ -85,6 +85,11 @@ FOREIGN_RECORDS = Counter(
 SINK_BLOCKS = Counter("rflow_sink_blocks", "Blocks stored in ClickHouse, by stream.", ["stream"])
 SINK_ROWS = Counter("rflow_sink_rows", "Rows stored in ClickHouse, by table.", ["table"])
 SINK_DUPLICATES = Counter("rflow_sink_records_repeated", "Records dropped by the subscriber's rule, by stream.", ["stream"])
+SINK_FORGOTTEN = Counter(
+    "rflow_sink_forgotten_records",
+    "Records passed over because a restored Redis has forgotten their steps and tells them again, by stream.",
+    ["stream"],
+)
 SINK_ERRORS = Counter("rflow_sink_errors", "Failed requests to ClickHouse.")
 SINK_LAG_RECORDS = Gauge("rflow_sink_lag_records", "Records between what is stored and the end of the log.", ["stream", "partition"])
 SINK_LAG_SECONDS = Gauge("rflow_sink_lag_seconds", "Age of the oldest record fetched and not yet stored.")

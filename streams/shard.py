@@ -19,7 +19,7 @@ from schemas.touchpoint import KINDS, Touchpoint
 from schemas.validate import Validator
 from streams.crash import CrashPoint, crash_point
 from streams.durability import Durability
-from streams.errors import Conflict, PartitionsChanged, ShardStopped, SplitUnfinished, StateUnreadable
+from streams.errors import Conflict, ShardStopped, StateUnreadable
 from streams.fold import Fold, Record
 from streams.intake import Intake
 from streams.labels import Labels
@@ -33,7 +33,7 @@ from streams.shard_metrics import ShardMetrics
 from streams.stage import Stage, StepConfig
 from streams.state import decode_state
 from streams.store import ShardStore
-from streams.takeover import LogInspector, refuse_forgotten
+from streams.takeover import LogInspector, refuse_forgotten, refuse_other_partitions
 
 if TYPE_CHECKING:
     from streams.tracing import StepTrace, Tracing
@@ -119,16 +119,7 @@ class Shard:
         self._passage = passage_of(self.number, loaded.meta, loaded.ladders, self._rules, any_ladder=self._config.any_ladder)
         self._ladders = loaded.ladders
         refuse_forgotten(self.number, loaded.meta.version, self._handed_to)
-        if loaded.meta.partitions not in (0, self._config.partitions):
-            raise PartitionsChanged(
-                f"shard {self.number}: expected {loaded.meta.partitions} partitions, with which its state was built, found that the worker "
-                f"was told {self._config.partitions}: where there is state, `rflow reshard` makes them more"
-            )
-        if loaded.meta.splitting is not None:
-            raise SplitUnfinished(
-                f"shard {self.number}: expected all of its users dealt to {loaded.meta.partitions} shards, found that some are not yet: "
-                "let `rflow reshard` end, or run it again"
-            )
+        refuse_other_partitions(self.number, loaded.meta, self._config.partitions)
         topic_ids = self.meta.topic_ids
         self.meta, self._labels = loaded.meta, loaded.labels
         self.meta.topic_ids = topic_ids or loaded.meta.topic_ids

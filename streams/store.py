@@ -12,6 +12,7 @@ from redis.exceptions import NoPermissionError, RedisError
 from streams.crash import CrashPoint, crash_point
 from streams.durability import Node
 from streams.errors import Conflict, StateUnreadable
+from streams.forgotten import Forgotten
 from streams.labels import Labels
 from streams.link import Command, Connections, Link
 from streams.meta import Meta, decode_meta, encode_meta
@@ -41,6 +42,7 @@ class ShardKeys:
         self.ladders = f"{base}:ladders"
         self.fence = f"{base}:fence"
         self.replayed = f"{base}:replayed"
+        self.forgotten = f"{base}:forgotten"
         self.user = f"{base}:u:"
 
 
@@ -115,9 +117,11 @@ class ShardStore:
         trim_to: int,
         ladders: Mapping[str, bytes] = MappingProxyType({}),
         replays: Sequence[str] = (),
+        forgotten: Forgotten | None = None,
     ) -> None:
-        """Writes a step, all or nothing, and trims the outbox up to version `trim_to`; `ladders` are rules that Redis does not hold yet.
-        Without an `entry` it has nothing to say. Raises Conflict if the shard has moved."""
+        """Writes a step, all or nothing, and trims the outbox up to version `trim_to`; `ladders` are rules that Redis does not hold yet,
+        `forgotten` the steps above which this one goes on. Without an `entry` it has nothing to say. Raises Conflict if the shard
+        has moved."""
         keys = self.keys
         commands: list[Command] = [("MULTI",)]
         if states:
@@ -137,6 +141,8 @@ class ShardStore:
             if replays:
                 commands.append(("ZADD", keys.replayed, *[part for place in replays for part in (entry.detected_at, place)]))
                 commands.append(("ZREMRANGEBYSCORE", keys.replayed, "-inf", entry.detected_at - KEPT_MS))
+        if forgotten is not None:
+            commands.append(("HSET", keys.forgotten, *forgotten))
         if trim_to > 0:
             commands.append(("XTRIM", keys.outbox, "MINID", f"{trim_to + 1}-0"))
         await self._exec(commands)
@@ -160,6 +166,12 @@ class ShardStore:
         replies = await self._link.call(("LLEN", self.keys.roster))
         await self._check(replies)
         return int(replies[0])
+
+    async def forgotten(self) -> list[Forgotten]:
+        """The steps that were published and that the shard, restored from a backup, has gone on above."""
+        replies = await self._link.call(("HGETALL", self.keys.forgotten))
+        await self._check(replies)
+        return sorted(Forgotten(int(above), int(up_to)) for above, up_to in _pairs(replies[0]).items())
 
     async def _exec(self, commands: list[Command]) -> None:
         commands.append(("EXEC",))

@@ -14,7 +14,7 @@ from confluent_kafka.admin import AdminClient
 
 from schemas.touchpoint import KINDS
 from streams import metrics
-from streams.errors import LogGap, PartitionsChanged, StaleLog, StaleStore
+from streams.errors import LogGap, PartitionsChanged, SplitUnfinished, StaleLog, StaleStore
 from streams.headers import read_headers
 from streams.meta import Meta
 from streams.outbox import version_of
@@ -206,8 +206,23 @@ def refuse_forgotten(shard: int, known: int, published: int) -> None:
     if published > known:
         raise StaleStore(
             f"shard {shard}: expected Redis to know version {published}, which has been published, found version {known}: "
-            "Redis has been emptied or restored from an older state. --on-rewind continue goes on above the published version, from the "
-            "offsets that Redis knows: what was counted since is counted again"
+            "Redis has been emptied or restored from an older state. Where ClickHouse has been restored to before it, `rflow restored` "
+            "makes them fit, and nothing counts twice. --on-rewind continue goes on above the published version, from the offsets that "
+            "Redis knows: what was counted since is counted again"
+        )
+
+
+def refuse_other_partitions(shard: int, meta: Meta, partitions: int) -> None:
+    """Raises PartitionsChanged if the state was built with another number of `partitions`, SplitUnfinished while users are being dealt."""
+    if meta.partitions not in (0, partitions):
+        raise PartitionsChanged(
+            f"shard {shard}: expected {meta.partitions} partitions, with which its state was built, found that the worker "
+            f"was told {partitions}: where there is state, `rflow reshard` makes them more"
+        )
+    if meta.splitting is not None:
+        raise SplitUnfinished(
+            f"shard {shard}: expected all of its users dealt to {meta.partitions} shards, found that some are not yet: "
+            "let `rflow reshard` end, or run it again"
         )
 
 

@@ -15,6 +15,7 @@ from deploy.cli import (
     promotion,
     report,
     resharding,
+    restoring,
     sourcing,
     stacks,
     subscribing,
@@ -48,6 +49,7 @@ app.add_typer(warroom.warroom, name="warroom", rich_help_panel=RUN)
 app.add_typer(alerts.app, name="alerts", rich_help_panel=RUN)
 app.command(rich_help_panel=RUN)(operate.doctor)
 app.command(rich_help_panel=RUN)(resharding.reshard)
+app.command(rich_help_panel=RUN)(restoring.restored)
 app.command(rich_help_panel=RUN)(plan.plan)
 app.command(rich_help_panel=LOOK)(figures.star)
 app.command(rich_help_panel=LOOK)(figures.census)

@@ -175,5 +175,5 @@ def _sink(settings: Settings) -> Iterator[Finding]:
         "redis and clickhouse",
         not forgotten,
         f"shards {forgotten} are ahead in ClickHouse" if forgotten else "fit together",
-        "Redis has been emptied or restored from an older state",
+        "Redis has been emptied or restored from an older state: restore ClickHouse, too, from a backup made before it (BACKUP.md)",
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from deploy.doctor import clickhouse, host, kafka, redis
+from deploy.doctor import clickhouse, host, kafka, published, redis
 from deploy.doctor.finding import Finding, Level, first_line
 from deploy.settings import Settings
 
@@ -13,6 +13,7 @@ _LOOKS: dict[str, Callable[[Settings], Iterator[Finding]]] = {
     "kafka": kafka.look,
     "redis": redis.look,
     "clickhouse": clickhouse.look,
+    "kafka and redis": published.look,
 }
 
 

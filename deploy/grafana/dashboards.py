@@ -183,9 +183,10 @@ SINK = Dashboard(
         ),
         _line(
             "Repeats dropped",
-            "By the subscriber's rule, after a worker has told again.",
+            "By the subscriber's rule, after a worker has told again; forgotten ones, after a restore.",
             "short",
             ("sum by (stream) (increase(rflow_sink_records_repeated_total[5m]))", "{{stream}}"),
+            ("sum by (stream) (increase(rflow_sink_forgotten_records_total[5m]))", "forgotten {{stream}}"),
             quiet=True,
         ),
         _line(

@@ -22,6 +22,8 @@ from deploy.stack.clickhouse_recovery import take_back_orphans
 from deploy.stack.clickhouse_statement import Statement
 
 _FOLDER, _CONFIG = "chdb", "config.xml"
+_BACKUPS = "backups"
+"""Where `BACKUP ... TO File('NAME')` writes, in the data folder."""
 _SETTING_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*")
 
 _NOTHING = memoryview(b"")
@@ -216,6 +218,7 @@ def _configuration(limits: Limits) -> str:
         "mark_cache_size": min(64 << 20, limits.memory_bytes // 16),
         "primary_index_cache_size": min(64 << 20, limits.memory_bytes // 16),
         "merge_tree": {"fsync_after_insert": 1, "fsync_part_directory": 1},
+        "backups": {"allowed_path": str(Path(_BACKUPS).absolute())},
     }
     return f"<clickhouse>\n{_elements(values)}</clickhouse>\n"
 

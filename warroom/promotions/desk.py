@@ -170,6 +170,15 @@ class Desk:
             self.publish_waiting()
         return found
 
+    def behind(self) -> int:
+        """How many versions only the topic has, as after a restore of Redis from a backup."""
+        try:
+            known = {one.promotion_id: one.version for one in self._book.newest()}
+        except NotRecovered:
+            known = {}
+        on_topic = {(one.promotion_id, one.version) for one, _ in self._topic.read_all()}
+        return sum(version > known.get(promotion_id, 0) for promotion_id, version in on_topic)
+
     def close(self) -> None:
         """Let go of the producer."""
         with self._publishing:

@@ -21,6 +21,7 @@ from sinks.decision import (
     settling,
     step_state,
 )
+from streams.forgotten import Forgotten
 
 NONE = Mark()
 WHOLE = Mark(offset=9, version=5, index=2, whole=True)
@@ -51,6 +52,44 @@ PART = Mark(offset=9, version=5, index=2, whole=False)
 )
 def test_every_step_has_a_rollup_and_every_rollup_its_parts(seen: Mark, version: int, index: int, verdict: Verdict) -> None:
     assert judge(Stream.ROLLUPS, seen, version, index) is verdict
+
+
+@pytest.mark.parametrize("stream", [Stream.ROLLUPS, Stream.TRANSITIONS])
+@pytest.mark.parametrize(
+    ("seen", "version", "index", "verdict"),
+    [
+        (WHOLE, 6, 0, Verdict.FORGOTTEN),
+        (WHOLE, 9, 3, Verdict.FORGOTTEN),
+        (WHOLE, 8, 0, Verdict.FORGOTTEN),
+        (WHOLE, 10, 0, Verdict.NEW),
+        (WHOLE, 10, 1, Verdict.GAP),
+        (WHOLE, 5, 2, Verdict.REPEATED),
+        (Mark(9, 10, 0), 7, 0, Verdict.FORGOTTEN),
+        (Mark(9, 10, 0), 11, 0, Verdict.NEW),
+    ],
+)
+def test_forgotten_steps_are_passed_over_and_leave_no_gap(stream: Stream, seen: Mark, version: int, index: int, verdict: Verdict) -> None:
+    assert judge(stream, seen, version, index, [Forgotten(5, 9)]) is verdict
+
+
+@pytest.mark.parametrize(
+    ("seen", "version", "forgotten", "verdict"),
+    [
+        (Mark(9, 4, 0), 10, Forgotten(5, 9), Verdict.GAP),
+        (Mark(9, 4, 0), 5, Forgotten(5, 9), Verdict.NEW),
+        (PART, 10, Forgotten(5, 9), Verdict.GAP),
+        (WHOLE, 11, Forgotten(5, 9), Verdict.GAP),
+        (NONE, 4, Forgotten(0, 3), Verdict.NEW),
+        (NONE, 5, Forgotten(0, 3), Verdict.GAP),
+    ],
+)
+def test_what_is_missing_beside_forgotten_steps_is_a_gap(seen: Mark, version: int, forgotten: Forgotten, verdict: Verdict) -> None:
+    assert judge(Stream.ROLLUPS, seen, version, 0, [forgotten]) is verdict
+
+
+@pytest.mark.parametrize("stream", SINGLE)
+def test_records_that_belong_to_no_step_are_never_forgotten(stream: Stream) -> None:
+    assert judge(stream, NONE, 7, 0, [Forgotten(5, 9)]) is Verdict.NEW
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from sinks.decision import SINGLE, Lane, Mark, Range, Stream, Verdict
 from sinks.errors import LogGap, LogStale
 from sinks.lanes import Lanes
 from sinks.rows import Record
+from streams.forgotten import Forgotten
 
 ROLLUPS = Lane(Stream.ROLLUPS, 0)
 MOVES = Lane(Stream.TRANSITIONS, 0)
@@ -220,3 +221,31 @@ def test_blocks_hold_every_record_once_in_whole_steps_and_form_again(told: list[
             assert complete == len(taken) == sum(1 for records in log.values() for r in records if r.version <= stored[ROLLUPS])
     assert len(taken) == sum(len(records) for records in log.values())
     assert pending.size == 0
+
+
+def test_forgotten_steps_are_in_no_block_and_a_block_around_them_is_formed_again_alike() -> None:
+    marks = {Lane(stream, 0): Mark() for stream in Stream}
+    told = [rollup(0, 1), rollup(1, 2, moves=1), rollup(2, 3), rollup(3, 1), rollup(4, 4), rollup(5, 5, moves=1)]
+    moved = [move(0, 2), move(1, 3), move(2, 3, 1), move(3, 5)]
+
+    def read() -> Lanes:
+        made = Lanes(marks, refuse, {0: [Forgotten(2, 4)]})
+        return offered(offered(made, ROLLUPS, told), MOVES, moved)
+
+    first = read()
+    plan = found(first.plan(1, 100))
+    assert plan.ranges[ROLLUPS] == Range(Mark(), Mark(6, 5, 0, True), 3)
+    assert plan.ranges[MOVES] == Range(Mark(), Mark(4, 5, 0, True), 2)
+    again = read()
+    assert [(one.offset, one.version) for one in again.records(plan)] == [(0, 1), (1, 2), (5, 5), (0, 2), (3, 5)]
+    first.stored(plan)
+    assert first.plan(2, 100) is None
+
+
+def test_forgotten_steps_at_the_end_of_a_log_are_read_once() -> None:
+    made = Lanes({Lane(stream, 0): Mark() for stream in Stream}, refuse, {0: [Forgotten(1, 4)]})
+    pending = offered(made, ROLLUPS, [rollup(0, 1), rollup(1, 2), rollup(2, 3)])
+    plan = found(pending.plan(1, 100))
+    assert plan.ranges[ROLLUPS] == Range(Mark(), Mark(3, 1, 0, True), 1)
+    pending.stored(plan)
+    assert pending.offer(ROLLUPS, rollup(3, 5), 1.0) is Verdict.NEW

@@ -39,7 +39,7 @@ CHANGES = {
 LOOKS = {
     "self._link.call",  # but in `write`; `fence` writes what nobody reads
     *("self._inspector.published", "self._inspector.begin", "self._durability.look", "self._durability.reached"),
-    *("self._store.last_block", "self._store.highest_block"),
+    *("self._store.last_block", "self._store.highest_block", "self._store.forgotten"),
     *("self._reader.check_topics", "self._reader.seek", "self._reader.ends", "self._reader.expect", "self._reader.read"),
 }
 """What only looks."""
