@@ -4,8 +4,8 @@ The rate of a flow is its moves over the touchpoints (orders excepted) of those 
 midnight peak by itself changes no rate. Moves into a layer that orders lead to, and moves down, are not among those touchpoints and are
 added to them: the rate is then of what people chose to do.
 
-A channel is judged by its part of its flow where there are enough of them: what moves the whole flow is no news of it then. Of flows into
-layers that orders lead to as much more is expected in a rush as the others of them tell (`warroom.alerts.siblings`).
+A channel is judged by its part of its flow too where there are enough of them: what moves the whole flow is no news of it then. Of flows
+into layers that orders lead to as much more is expected in a rush as the others of them tell (`warroom.alerts.siblings`).
 """
 
 from __future__ import annotations
@@ -181,7 +181,7 @@ class Flows:
             (key, among)
             for key, forward in self._forward.items()
             if forward is down and (rule.by_channel or key.channel is None)
-            for among in (self._is_among(key),)
+            for among in ((False, True) if self._has_siblings(key) else (False,))
             if _is_alive(self._track(key, among=among), rule)
         ]
         whole = sum(key.channel is None for key, _ in of_kind)
@@ -194,8 +194,8 @@ class Flows:
             if found is not None:
                 yield found
 
-    def _is_among(self, key: Key) -> bool:
-        """Whether a key is judged among its siblings."""
+    def _has_siblings(self, key: Key) -> bool:
+        """Whether a key is judged among its siblings too."""
         group = self._group(key)
         return group is not None and self._siblings[group].enough
 
