@@ -7,7 +7,7 @@ PACKAGE := .[embedded,data,tracing,dev]
 SECONDS ?= 60
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test chaos fuzz load image-check lint bench lock clean
+.PHONY: help install demo test chaos fuzz load image-check lint sbom audit bench lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,19 +42,26 @@ lint: install ## what must hold of every line: ruff, its format, mypy --strict, 
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/hadolint deploy/Dockerfile
+	$(BIN)/python -m tests.licences
+
+sbom: .venv/tools/installed ## sbom.json: what is installed in .venv, with versions and licences, as CycloneDX
+	.venv/tools/bin/cyclonedx-py environment --pyproject pyproject.toml --output-format JSON --output-file sbom.json .venv
+
+audit: .venv/tools/installed ## known weaknesses of every pinned package; asks PyPI's advisory service, and fails where it is not reached
+	.venv/tools/bin/pip-audit --requirement constraints.txt --no-deps --disable-pip
 
 bench: install ## how fast it is on this machine
 	$(BIN)/python -m bench $(ARGS)
 
 lock: ## write constraints.txt anew, with the newest versions pyproject.toml allows
 	rm -rf .venv/lock && $(PYTHON) -m venv .venv/lock
-	.venv/lock/bin/python -m pip install --quiet '.[embedded,data,tracing,dev,fuzz]'
+	.venv/lock/bin/python -m pip install --quiet '.[embedded,data,tracing,dev,fuzz,audit]'
 	head -1 constraints.txt > .venv/lock/constraints.txt
 	.venv/lock/bin/python -m pip freeze --exclude rflow >> .venv/lock/constraints.txt
 	mv .venv/lock/constraints.txt constraints.txt && rm -rf .venv/lock
 
 clean: ## remove all that was made: .venv, caches, built packages
-	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis dist
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis dist sbom.json
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The build's own packages come first, so that they too are the pinned ones.
@@ -63,4 +70,10 @@ clean: ## remove all that was made: .venv, caches, built packages
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet -c constraints.txt hatchling editables
 	$(BIN)/python -m pip install --quiet -c constraints.txt --no-build-isolation -e '$(PACKAGE)'
+	@touch $@
+
+# Apart from .venv: what looks at the packages is not one of them.
+.venv/tools/installed: .venv/installed
+	$(PYTHON) -m venv .venv/tools
+	.venv/tools/bin/python -m pip install --quiet -c constraints.txt cyclonedx-bom pip-audit
 	@touch $@

@@ -141,7 +141,7 @@ def _config(ladder: Ladder, evening: Evening, *, seed: int, grown: float, drops:
 
 
 def _log(settings: Settings) -> KafkaLog:
-    return KafkaLog(settings.kafka_bootstrap, prefix=settings.topic_prefix, settings=settings.kafka)
+    return KafkaLog(settings.kafka_bootstrap, prefix=settings.topic_prefix, settings=settings.kafka_options())
 
 
 def _evening(start: datetime, zone: ZoneInfo) -> Evening:

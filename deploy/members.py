@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from confluent_kafka import KafkaException
-from confluent_kafka.admin import AdminClient
 
+from schemas.kafka_client import AdminClient
 from streams.errors import RflowError
 
 _SECONDS = 30.0

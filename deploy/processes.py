@@ -20,7 +20,9 @@ import uvloop
 
 from deploy.collector_tally import MetricsTally
 from deploy.health import HealthServer, Report
-from deploy.settings import Settings, SettingsError, faust_auth
+from deploy.security.granted import require_rights
+from deploy.security.rights import Process
+from deploy.settings import Settings, SettingsError
 from deploy.wiring import (
     arm_crash_point,
     collector_bounds,
@@ -66,6 +68,7 @@ _STALL_SECONDS = 3.0
 
 def run_worker(settings: Settings) -> None:
     """Runs a worker until it is told to stop. Raises what made going on impossible."""
+    require_rights(settings, Process.WORKER)
     uvloop.run(_worker(settings))
 
 
@@ -73,9 +76,7 @@ async def _worker(settings: Settings) -> None:
     arm_crash_point(settings)
     name = process_name("worker")
     with _tracing(settings, name) as tracing:
-        await _run_worker(
-            settings, Worker(worker_config(settings, name), connections_of(settings), wall_clock, faust_auth(settings.kafka), tracing)
-        )
+        await _run_worker(settings, Worker(worker_config(settings, name), connections_of(settings), wall_clock, tracing))
 
 
 def _tracing(settings: Settings, name: str) -> AbstractContextManager[Tracing | None]:
@@ -103,6 +104,7 @@ async def _run_worker(settings: Settings, worker: Worker) -> None:
 
 def run_sink(settings: Settings) -> None:
     """Runs the ClickHouse sink until it is told to stop. Raises what made going on impossible."""
+    require_rights(settings, Process.SINK)
     arm_crash_point(settings)
     sink = Sink(sink_config(settings), ladder_of(settings))
     stop = threading.Event()
@@ -134,6 +136,7 @@ def run_lines(settings: Settings, subscription: Subscription, limit: int | None)
 
 
 def _subscription(settings: Settings, subscription: Subscription) -> Running:
+    require_rights(settings, Process.SUBSCRIBER)
     running = Running(subscription, subscription_source(settings))
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: running.stop())
@@ -157,6 +160,7 @@ def _told(settings: Settings, process: str, report: Callable[[], Report]) -> Hea
 def run_warroom(settings: Settings) -> None:
     """Serves the war room until it is told to stop. Raises SettingsError, or OSError if the port is taken."""
     config = room_config(settings)
+    require_rights(settings, Process.WARROOM)
     if config.accounts is not None:
         AccountsFile(config.accounts).read()  # now, and not at the first request
     listener = _listen("the war room", settings.warroom_host, settings.warroom_port, "warroom_port")
@@ -184,6 +188,7 @@ def run_warroom(settings: Settings) -> None:
 def run_alerts(settings: Settings) -> None:
     """Judges alerts and sends them until it is told to stop. Raises RulesError or ChannelsError for a file that cannot be used."""
     config = watch_config(settings)
+    require_rights(settings, Process.ALERTS)
     channels = load_channels(Path(settings.alert_channels).expanduser()) if settings.alert_channels else []
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -210,6 +215,7 @@ def run_alerts(settings: Settings) -> None:
 
 def run_collector(settings: Settings) -> None:
     """Takes touchpoints over HTTP until it is told to stop. Raises SettingsError, SourcesError, or OSError if the port is taken."""
+    require_rights(settings, Process.COLLECTOR)
     tally, bounds = MetricsTally(), collector_bounds(settings)
     sources = SourcesFile(collector_sources(settings), tally)
     delivery = Delivery(

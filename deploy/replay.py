@@ -73,27 +73,33 @@ async def run_replay(source: Source, plan: ReplayPlan, base: Settings, watch: Wa
         assert stack.endpoints is not None
         settings = settings_on(stack.endpoints, base, clock="event", intake="strict", sink_linger=0.2)
         await start_processes(stack, settings, plan.workers)
-        lines = source.lines if plan.brand is None else _of_brand(source.lines, plan.brand)
-        lines = pseudonymised(lines, settings, source.left_out)
-        watch.on_stage("replaying")
-        began = time.monotonic()
-        with closing(Progress(settings)) as progress:
-            done = await _produce(lines, settings, plan, progress, watch)
-            watch.on_stage("waiting for the last step to be stored")
-            await progress.wait(done.ends)
-            await progress.settled()
-        seconds = time.monotonic() - began
-        watch.on_stage("checking")
-        outcome = _outcome(done, settings, seconds, watch)
-        outcome.last = done.time
+        outcome = await replay_on(source, plan, settings, watch)
         watch.before_stop(settings, outcome)
         watch.on_stage("stopping")
     return outcome
 
 
+async def replay_on(source: Source, plan: ReplayPlan, settings: Settings, watch: Watcher) -> Outcome:
+    """Replays the source on servers and processes that run and have seen nothing yet; as `run_replay`, but for the stack."""
+    lines = source.lines if plan.brand is None else _of_brand(source.lines, plan.brand)
+    lines = pseudonymised(lines, settings, source.left_out)
+    watch.on_stage("replaying")
+    began = time.monotonic()
+    with closing(Progress(settings)) as progress:
+        done = await _produce(lines, settings, plan, progress, watch)
+        watch.on_stage("waiting for the last step to be stored")
+        await progress.wait(done.ends)
+        await progress.settled()
+    seconds = time.monotonic() - began
+    watch.on_stage("checking")
+    outcome = _outcome(done, settings, seconds, watch)
+    outcome.last = done.time
+    return outcome
+
+
 async def _produce(lines: Iterator[bytes], settings: Settings, plan: ReplayPlan, progress: Progress, watch: Watcher) -> Replayed:
     policy = ReplayPolicy(in_flight_bytes=MOCK_IN_FLIGHT if plan.broker == "mock" else KAFKA_IN_FLIGHT)
-    kafka = {"compression.type": "lz4", **settings.kafka}
+    kafka = {"compression.type": "lz4", **settings.kafka_options()}
     with KafkaLog(settings.kafka_bootstrap, prefix=settings.topic_prefix, settings=kafka) as log:
         return await replay(
             lines, log, validator_of(settings), settings.partitions, pace=progress, policy=policy, on_progress=watch.on_produced

@@ -11,13 +11,13 @@ import contextlib
 import time
 from collections.abc import Callable
 
-from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewPartitions
 from msgspec import Struct
 
 from deploy.members import refuse_members
 from deploy.settings import Settings
 from deploy.wiring import connections_of, ladder_of, process_name, wall_clock
+from schemas.kafka_client import AdminClient
 from schemas.topics import load_topics
 from streams.errors import PartitionsChanged, RflowError
 from streams.ladder import Rules

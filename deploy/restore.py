@@ -14,12 +14,12 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 
-from confluent_kafka.admin import AdminClient
 from msgspec import Struct
 
 from deploy.members import refuse_members
 from deploy.settings import Settings
 from deploy.wiring import clickhouse_of, connections_of, desk_of, ladder_of, process_name, sink_config, wall_clock
+from schemas.kafka_client import AdminClient
 from sinks.errors import SinkError
 from sinks.migrate import pending
 from sinks.reader import KafkaAway

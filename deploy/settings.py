@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,7 +11,13 @@ from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
+from deploy.security import clickhouse, kafka, redis
+from deploy.security.kafka import login_options
+from deploy.security.secret import SecretUnreadable, secret_file
+
 CONFIG_VARIABLE = "RFLOW_CONFIG"
+SECRETS = ("kafka_password", "redis_password", "clickhouse_password", "warroom_oidc_client_secret")
+"""Settings that are secrets and can be given as a file, by the setting with `_file` at its end."""
 _KAFKA_PATIENCE: dict[str, str | int | bool] = {
     # When all connections die without a word, that of the publisher may show only when the reader, through another, has found records to
     # publish: both times, and the second that librdkafka may take to look, fit into a session. Its own default is a minute.
@@ -61,12 +66,18 @@ class Settings(BaseSettings):
 
     kafka_bootstrap: str = Field("127.0.0.1:9092", min_length=1, description="host:port, comma separated")
     kafka: dict[str, str | int | bool] = Field(default_factory=dict, description="further librdkafka options, such as security.protocol")
+    kafka_user: str = Field("", description="the SASL user; with OAUTHBEARER the client's id")
+    kafka_password: SecretStr = Field(SecretStr(""), description="its password; with OAUTHBEARER the client's secret")
+    kafka_password_file: str = Field("", description="the file with the password, read again whenever one is needed")
     topic_prefix: str = Field("", pattern=r"^[A-Za-z0-9._-]{0,80}$", description="before every topic's name")
     group: str = Field("rflow", min_length=1, description="consumer group of the workers")
     session_timeout: float = Field(10.0, ge=1, le=300, description="seconds after which a silent worker's shards go to the others")
     topic_ids: bool = Field(True, description="whether the broker tells topics' ids")
 
     redis_url: SecretStr = Field(SecretStr("redis://127.0.0.1:6379/0"), description="redis://, rediss:// or unix://")
+    redis_user: str = Field("", description="the ACL user; empty: the default user")
+    redis_password: SecretStr = Field(SecretStr(""), description="its password")
+    redis_password_file: str = Field("", description="the file with the password, read again whenever one is needed")
     redis_cluster: bool = Field(False, description="the URL is a node of a Redis Cluster")
     redis: dict[str, str | int | bool] = Field(default_factory=dict, description="further redis-py options, such as ssl_ca_certs")
     redis_prefix: str = Field("rflow", pattern=r"^[A-Za-z0-9._-]{1,80}$", description="before every key")
@@ -76,6 +87,12 @@ class Settings(BaseSettings):
     )
 
     clickhouse_url: SecretStr = Field(SecretStr("http://127.0.0.1:8123"), description="http:// or https://, with user and password if any")
+    clickhouse: dict[str, str | int | bool] = Field(
+        default_factory=dict, description="clickhouse-connect's options for TLS: ca_cert, client_cert, client_cert_key and the like"
+    )
+    clickhouse_user: str = Field("", description="the user; empty: that of the URL, or the default user")
+    clickhouse_password: SecretStr = Field(SecretStr(""), description="its password")
+    clickhouse_password_file: str = Field("", description="the file with the password, read again whenever one is needed")
     clickhouse_database: str = Field("rflow", pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,63}$")
 
     sink_linger: float = Field(1.0, gt=0, le=60, description="seconds after which the sink stores what it has")
@@ -91,6 +108,7 @@ class Settings(BaseSettings):
     warroom_oidc_issuer: str = Field("", description="an OpenID provider's issuer, https; empty: no sign-in by one")
     warroom_oidc_client_id: str = Field("", description="who the war room is to the provider")
     warroom_oidc_client_secret: SecretStr = Field(SecretStr(""), description="its secret there")
+    warroom_oidc_client_secret_file: str = Field("", description="the file with the secret, read when the war room starts")
     warroom_oidc_roles: dict[str, Literal["viewer", "operator", "admin"]] = Field(
         default_factory=dict, description="which value of the role claim makes which role; whoever has none does not get in"
     )
@@ -158,8 +176,19 @@ class Settings(BaseSettings):
         return (init_settings, _Environment(settings_cls), *((TomlConfigSettingsSource(settings_cls, Path(file)),) if file else ()))
 
     def kafka_client(self) -> dict[str, Any]:
-        """The configuration of every librdkafka client."""
-        return {"bootstrap.servers": self.kafka_bootstrap, "client.id": "rflow", **_KAFKA_PATIENCE, **self.kafka}
+        """The configuration of every Kafka client (`schemas.kafka_client`). Raises SecretUnreadable."""
+        return {"bootstrap.servers": self.kafka_bootstrap, "client.id": "rflow", **_KAFKA_PATIENCE, **self.kafka_options()}
+
+    def kafka_options(self) -> dict[str, Any]:
+        """What is given for Kafka, with the login. Raises SecretUnreadable."""
+        return {**self.kafka, **login_options(self.kafka, self.kafka_user, self.secret("kafka_password"))}
+
+    def secret(self, name: str) -> Callable[[], str] | None:
+        """Tells the secret of that name whenever asked; None where there is none. Raises SecretUnreadable."""
+        if path := str(getattr(self, f"{name}_file")):
+            return secret_file(path)
+        given: SecretStr = getattr(self, name)
+        return given.get_secret_value if given.get_secret_value() else None
 
     def shown(self) -> dict[str, Any]:
         """All settings as they may be printed: secrets masked."""
@@ -184,9 +213,30 @@ def load_settings(**given: Any) -> Settings:
         mistakes += [f"{_name(item['loc'])}: {item['msg']}" for item in error.errors(include_url=False, include_input=False)]
     except ValueError as error:
         mistakes.append(f"{file or 'environment'}: {error}")
+    else:
+        mistakes += _login_mistakes(settings)
     if mistakes:
         raise SettingsError("\n".join(mistakes))
     return settings
+
+
+def _login_mistakes(settings: Settings) -> list[str]:
+    """What is wrong with secrets, and with how Kafka, Redis and ClickHouse are logged in to."""
+    found, has = [], dict[str, bool]()
+    for name in SECRETS:
+        try:
+            has[name] = settings.secret(name) is not None
+        except SecretUnreadable as error:
+            found.append(f"{name}_file: {error}")
+        if getattr(settings, name).get_secret_value() and getattr(settings, f"{name}_file"):
+            found.append(f"{name}_file: expected the secret in one place, found {name} too")
+    if found:
+        return found
+    return [
+        *kafka.mistakes(settings.kafka_options()),
+        *redis.mistakes(settings.redis_url.get_secret_value(), settings.redis, has_password=has["redis_password"]),
+        *clickhouse.mistakes(settings.clickhouse_url.get_secret_value(), settings.clickhouse, has_password=has["clickhouse_password"]),
+    ]
 
 
 def _variables(environment: Mapping[str, str]) -> list[str]:
@@ -195,26 +245,3 @@ def _variables(environment: Mapping[str, str]) -> list[str]:
 
 def _name(place: tuple[int | str, ...]) -> str:
     return ".".join(str(part) for part in place)
-
-
-def faust_auth(kafka: Mapping[str, Any]) -> dict[str, Any]:
-    """The options of librdkafka that concern TLS and SASL, as the Faust app takes them. Raises SettingsError for what it cannot do."""
-    from faust import SASLCredentials  # imported late: only the worker needs Faust
-
-    protocol = str(kafka.get("security.protocol", "plaintext")).lower()
-    context: ssl.SSLContext | None = None
-    if protocol in ("ssl", "sasl_ssl"):
-        context = ssl.create_default_context(cafile=kafka.get("ssl.ca.location"))
-        if "ssl.certificate.location" in kafka:
-            context.load_cert_chain(kafka["ssl.certificate.location"], kafka.get("ssl.key.location"), kafka.get("ssl.key.password"))
-        if str(kafka.get("ssl.endpoint.identification.algorithm", "https")).lower() == "none":
-            context.check_hostname = False
-    if protocol not in ("sasl_plaintext", "sasl_ssl"):
-        return {"ssl_context": context} if context else {}
-    mechanism = str(kafka.get("sasl.mechanism", kafka.get("sasl.mechanisms", "PLAIN"))).upper()
-    if mechanism not in ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"):
-        raise SettingsError(f"kafka.sasl.mechanism: expected PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512, found {mechanism}")
-    credentials = SASLCredentials(
-        username=kafka.get("sasl.username"), password=kafka.get("sasl.password"), mechanism=mechanism, ssl_context=context
-    )
-    return {"credentials": credentials}

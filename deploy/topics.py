@@ -6,10 +6,12 @@ import time
 from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
-from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
+from confluent_kafka.admin import OffsetSpec  # type: ignore[attr-defined]
 from confluent_kafka.cimpl import NewTopic
 from msgspec import Struct
 
+from deploy.security.granted import RightMissing
+from schemas.kafka_client import AdminClient
 from schemas.topics import load_topics
 
 _NOT_YET = (
@@ -54,10 +56,12 @@ def create_topics(kafka: dict[str, Any], prefix: str, partitions: int, replicati
     ]
     # By a name: once it is gone its answers never come. And patient: making topics is the slowest thing that a broker is asked for.
     admin = AdminClient({**kafka, "socket.timeout.ms": round(timeout * 1000)})
-    for future in admin.create_topics(new, operation_timeout=timeout, request_timeout=timeout).values() if new else ():
+    for name, future in admin.create_topics(new, operation_timeout=timeout, request_timeout=timeout).items() if new else ():
         try:
             future.result()
         except KafkaException as error:
+            if error.args[0].code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:
+                raise RightMissing(f"Kafka does not allow Create on topic {name}; `rflow rights init` prints what gives it") from error
             if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
                 raise
     if new:

@@ -10,7 +10,9 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+from deploy.security.redis import login_options
 from deploy.settings import Settings, SettingsError
 from schemas.ladder import Ladder
 from schemas.ladder_file import load_ladder
@@ -56,7 +58,11 @@ def validator_of(settings: Settings) -> Validator:
 def connections_of(settings: Settings) -> Connections:
     """Connections to Redis or a Redis Cluster."""
     make = Cluster if settings.redis_cluster else SingleNode
-    return make(settings.redis_url.get_secret_value(), **settings.redis)
+    return make(settings.redis_url.get_secret_value(), **_redis_options(settings))
+
+
+def _redis_options(settings: Settings) -> dict[str, Any]:
+    return {**settings.redis, **login_options(settings.redis_user, settings.secret("redis_password"))}
 
 
 def worker_config(settings: Settings, name: str) -> WorkerConfig:
@@ -94,7 +100,13 @@ def worker_config(settings: Settings, name: str) -> WorkerConfig:
 
 def clickhouse_of(settings: Settings) -> ClickHouse:
     """Where the figures are."""
-    return ClickHouse(url=settings.clickhouse_url.get_secret_value(), database=settings.clickhouse_database)
+    return ClickHouse(
+        url=settings.clickhouse_url.get_secret_value(),
+        database=settings.clickhouse_database,
+        user=settings.clickhouse_user,
+        password=settings.secret("clickhouse_password"),
+        options=tuple((name, str(value)) for name, value in settings.clickhouse.items()),
+    )
 
 
 def redis_of(settings: Settings) -> RedisConfig:
@@ -103,7 +115,7 @@ def redis_of(settings: Settings) -> RedisConfig:
         url=settings.redis_url.get_secret_value(),
         prefix=settings.redis_prefix,
         cluster=settings.redis_cluster,
-        options=dict(settings.redis),
+        options=_redis_options(settings),
     )
 
 
@@ -221,7 +233,8 @@ def oidc_of(settings: Settings) -> OidcConfig | None:
     mistakes = []
     if not is_safe(settings.warroom_oidc_issuer):
         mistakes.append(f"warroom_oidc_issuer: expected an https address, found {settings.warroom_oidc_issuer}")
-    secret = settings.warroom_oidc_client_secret.get_secret_value()
+    tell = settings.secret("warroom_oidc_client_secret")
+    secret = tell() if tell else ""
     for name, value in (("client_id", settings.warroom_oidc_client_id), ("client_secret", secret), ("roles", settings.warroom_oidc_roles)):
         if not value:
             mistakes.append(f"warroom_oidc_{name}: expected a value, since warroom_oidc_issuer is set")

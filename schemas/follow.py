@@ -15,10 +15,11 @@ from datetime import datetime
 from typing import Any, Literal, TypeVar
 
 import msgspec
-from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, KafkaError, KafkaException, Message, TopicPartition
 from msgspec import Struct
 from msgspec.structs import replace
 
+from schemas.kafka_client import Consumer
 from schemas.positions import Move, Position
 from schemas.subscriber import Filter, Received, SubscriberRule, decode_transition
 

@@ -6,7 +6,9 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
+
+from schemas.kafka_client import Consumer
 
 _BATCH = 10_000
 _CONSUMER: dict[str, Any] = {

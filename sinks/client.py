@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+from urllib.parse import urlsplit
 
 import clickhouse_connect
 from clickhouse_connect.driver.client import Client
@@ -45,6 +46,7 @@ _NOT_NOW = frozenset(
         425,  # SYSTEM_ERROR
         439,  # CANNOT_SCHEDULE_TASK
         473,  # DEADLOCK_AVOIDED
+        516,  # AUTHENTICATION_FAILED: a password that is being exchanged
         999,  # KEEPER_EXCEPTION
     }
 )
@@ -53,18 +55,21 @@ _NOT_NOW = frozenset(
 
 def connect(config: ClickHouse, database: str, **settings: int | str) -> Client:
     """A client of one database, without a session: each statement stands for itself, with `settings`. Raises StoreAway or StoreError."""
+    options: dict[str, Any] = dict(config.options)
     with told_apart():
         return clickhouse_connect.get_client(
             dsn=config.url,
+            interface=urlsplit(config.url).scheme,  # else https at another port than its own would be spoken to in the clear
             username=config.user or None,
-            password=config.password,
+            password=config.password() if config.password else "",
             database=database,
             compress=config.compress,
             connect_timeout=config.connect_timeout,
             send_receive_timeout=config.timeout,
             autogenerate_session_id=False,
             settings=settings or None,
-            pool_mgr=pool_of(config.url),
+            pool_mgr=pool_of(config.url, config.options, config.user, config.password),
+            **options,
         )
 
 

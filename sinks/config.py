@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
+
+OPTIONS = ("ca_cert", "client_cert", "client_cert_key", "server_host_name", "tls_mode", "verify")
+"""What can be said of TLS, in clickhouse-connect's words."""
 
 
 class OnGap(StrEnum):
@@ -20,13 +24,16 @@ class OnGap(StrEnum):
 class ClickHouse:
     """A ClickHouse server and the database in it.
 
-    `url` is `http[s]://[user[:password]@]host:port`; a request that takes longer than `timeout` seconds counts as unanswered.
+    `url` is `http[s]://[user[:password]@]host:port`, with `OPTIONS` in its query or in `options`. `password` is asked for with every
+    request, so that it may change; without it those in the URL hold. A request that takes longer than `timeout` seconds counts as
+    unanswered.
     """
 
-    url: str
+    url: str = field(repr=False)
     database: str = "rflow"
     user: str = ""
-    password: str = field(default="", repr=False)
+    password: Callable[[], str] | None = field(default=None, repr=False)
+    options: tuple[tuple[str, str], ...] = ()
     compress: bool = False
     connect_timeout: int = 3
     timeout: int = 60

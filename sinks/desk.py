@@ -11,9 +11,10 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
-from confluent_kafka import KafkaError, KafkaException, Message, Producer
+from confluent_kafka import KafkaError, KafkaException, Message
 
 from schemas.acknowledged import Offsets
+from schemas.kafka_client import Producer
 from sinks.bounded import BoundedReader
 from sinks.deadletters import BadLetter, DeadLetter, FirstSeen, LetterId, Purge, State, Wanted, letter_id, read_letter, state_of
 from streams.store import ShardKeys

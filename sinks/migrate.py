@@ -64,8 +64,12 @@ def migrate(config: ClickHouse, ladder: Ladder, partitions: int) -> list[Migrati
     """
     with told_apart():
         with closing(connect(config, "default")) as server:
-            _carried_out(server.command(f"CREATE DATABASE IF NOT EXISTS {config.database}"))
+            begun = _is_begun(server, config.database)
+            if not begun:
+                _carried_out(server.command(f"CREATE DATABASE IF NOT EXISTS {config.database}"))
         with closing(connect(config, config.database)) as client:
+            if not begun:
+                _begin(client)
             new = _apply(client, config.database)
             backfill(client, lambda: _carried_out(None))
             _tell_shards(client, partitions)
@@ -76,10 +80,7 @@ def migrate(config: ClickHouse, ladder: Ladder, partitions: int) -> list[Migrati
 def pending(config: ClickHouse) -> list[Migration]:
     """What `migrate` would apply. Changes nothing. Raises StoreAway, StoreError as it does."""
     with told_apart(), closing(connect(config, "default")) as server:
-        found = server.query(
-            "SELECT count() FROM system.tables WHERE database = {database:String} AND name = 'migrations'",
-            parameters={"database": config.database},
-        ).result_rows[0][0]
+        found = _is_begun(server, config.database)
         rows = server.query(f"SELECT number, checksum FROM {config.database}.migrations FINAL").result_rows if found else []  # noqa: S608
     applied = {int(number): str(checksum) for number, checksum in rows}
     shipped = migrations()
@@ -87,8 +88,13 @@ def pending(config: ClickHouse) -> list[Migration]:
     return [migration for migration in shipped if migration.number not in applied]
 
 
-def _apply(client: Client, database: str) -> list[Migration]:
-    """Apply what is not applied yet."""
+def _is_begun(server: Client, database: str) -> bool:
+    """Whether the database is there, with the table of what has been applied. Where it is, a sink needs no right to make anything."""
+    asked = "SELECT count() FROM system.tables WHERE database = {database:String} AND name = 'migrations'"
+    return bool(server.query(asked, parameters={"database": database}).result_rows[0][0])
+
+
+def _begin(client: Client) -> None:
     _carried_out(
         client.command(
             "CREATE TABLE IF NOT EXISTS migrations"
@@ -96,6 +102,10 @@ def _apply(client: Client, database: str) -> list[Migration]:
             " ENGINE = ReplacingMergeTree(applied_at) ORDER BY number"
         )
     )
+
+
+def _apply(client: Client, database: str) -> list[Migration]:
+    """Apply what is not applied yet."""
     applied = {int(number): str(checksum) for number, checksum in client.query("SELECT number, checksum FROM migrations FINAL").result_rows}
     shipped = migrations()
     _refuse_others(applied, shipped)

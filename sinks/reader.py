@@ -6,9 +6,10 @@ import logging
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
-from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
+from confluent_kafka.admin import OffsetSpec  # type: ignore[attr-defined]
 
+from schemas.kafka_client import AdminClient, Consumer
 from sinks.config import SinkConfig
 from sinks.decision import Lane, Log, Stream, log_state
 from sinks.errors import LogGap, LogStale

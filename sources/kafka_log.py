@@ -6,9 +6,10 @@ import asyncio
 from collections.abc import Mapping
 from typing import Self
 
-from confluent_kafka import KafkaError, KafkaException, Message, Producer
+from confluent_kafka import KafkaError, KafkaException, Message
 
 from schemas.acknowledged import Offsets
+from schemas.kafka_client import Producer
 from schemas.touchpoint import KINDS, Kind
 from sources.errors import DeliveryFailed
 

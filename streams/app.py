@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import ssl
 from typing import Any
 
 import faust
 import structlog
-from faust.types.auth import CredentialsT
 from msgspec import Struct
 from yarl import URL
 
@@ -44,15 +42,11 @@ def make_app(
     config: GroupConfig,
     host: ShardHost,
     reader: LogReader,
-    *,
-    credentials: CredentialsT | None = None,
-    ssl_context: ssl.SSLContext | None = None,
+    kafka: dict[str, Any],
 ) -> faust.App:
-    """A Faust app for one worker. It keeps no tables, serves no pages and creates no topics."""
+    """A Faust app for one worker. It keeps no tables, serves no pages and creates no topics. `kafka` are librdkafka's
+    options, of which the login is used."""
     servers = [URL(f"kafka://{server.strip()}") for server in config.bootstrap.split(",")]
-    options: dict[str, Any] = {}
-    if credentials is not None or ssl_context is not None:
-        options["broker_credentials"] = credentials or ssl_context
     app = _App(
         config.group,
         broker=servers,
@@ -70,11 +64,10 @@ def make_app(
         # requests are bounded by the transport.
         broker_request_timeout=_FOR_EVER_S,
         autodiscover=False,
-        **options,
     )
     # Outputs go through the publisher; Faust's own producer would only be one more that has to reach Kafka before anything begins.
     app.boot_strategy.enable_kafka_producer = False
-    app.transport = BatchTransport(servers, app, host=host, reader=reader)
+    app.transport = BatchTransport(servers, app, host=host, reader=reader, kafka=kafka)
     channel = app.topic(*host.topics, key_serializer="raw", value_serializer="raw", acks=False)
 
     @app.agent(channel, name="ladder")

@@ -9,7 +9,9 @@ import asyncio
 from collections import defaultdict
 from typing import Any, NamedTuple
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
+
+from schemas.kafka_client import Consumer
 
 Place = tuple[str, int]
 """(topic as the broker names it, partition)"""

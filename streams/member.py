@@ -12,6 +12,9 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka.client import AIOKafkaClient, ConnectionGroup
 from aiokafka.protocol.group import JoinGroupRequest, SyncGroupRequest
 
+from schemas.kafka_client import LOGIN, Login
+from streams.member_auth import member_auth
+
 _ANSWER_S = 2.0
 """Beyond what it waits for itself, an answer of the group's coordinator takes no longer."""
 _LEAST_S = 1.0
@@ -24,9 +27,13 @@ def patience(session_timeout: float) -> float:
 
 
 class GroupMember(AIOKafkaConsumer):  # type: ignore[misc]
-    """A member that takes a connection for dead after `patience(session_timeout)`; times in seconds. Further options as for aiokafka."""
+    """A member that takes a connection for dead after `patience(session_timeout)`; times in seconds. It logs in as librdkafka does with
+    `kafka`. Further options as for aiokafka."""
 
-    def __init__(self, *, session_timeout: float, rebalance_timeout: float, client: dict[str, Any], **options: Any) -> None:
+    def __init__(
+        self, *, session_timeout: float, rebalance_timeout: float, kafka: dict[str, Any], client: dict[str, Any], **options: Any
+    ) -> None:
+        client = {**client, **member_auth(kafka)}
         request_timeout_ms = int(patience(session_timeout) * 1000)
         super().__init__(
             session_timeout_ms=int(session_timeout * 1000),
@@ -38,6 +45,9 @@ class GroupMember(AIOKafkaConsumer):  # type: ignore[misc]
         # Whether others are still there takes the broker that long to say.
         together = max(session_timeout, rebalance_timeout) + _ANSWER_S
         self._client = _Client(together, request_timeout_ms=request_timeout_ms, **client)
+        login: Login | None = kafka.get(LOGIN)
+        if login is not None:
+            login.keep(self._client)
 
 
 class _Client(AIOKafkaClient):  # type: ignore[misc]
@@ -47,6 +57,10 @@ class _Client(AIOKafkaClient):  # type: ignore[misc]
         super().__init__(request_timeout_ms=request_timeout_ms, **options)
         self._alone_s = request_timeout_ms / 1000
         self._together_s = together
+
+    def set_sasl_credentials(self, username: str, password: str) -> None:
+        """Logs in with these whenever it connects from now on."""
+        self._sasl_plain_username, self._sasl_plain_password = username, password
 
     async def send(self, node_id: Any, request: Any, *, group: int = ConnectionGroup.DEFAULT) -> Any:
         connection = await self._get_conn(node_id, group=group)

@@ -9,9 +9,10 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from confluent_kafka import KafkaError, Message, Producer
+from confluent_kafka import KafkaError, Message
 
 from schemas.acknowledged import Offsets
+from schemas.kafka_client import Producer
 from streams.crash import CrashPoint, crash_point
 from streams.errors import PublisherClosed
 from streams.outbox import Entry, outputs

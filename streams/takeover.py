@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
 import structlog
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicCollection, TopicPartition
-from confluent_kafka.admin import AdminClient
+from confluent_kafka import KafkaError, KafkaException, Message, TopicCollection, TopicPartition
 
+from schemas.kafka_client import AdminClient, Consumer
 from schemas.touchpoint import KINDS
 from streams import metrics
 from streams.errors import LogGap, PartitionsChanged, SplitUnfinished, StaleLog, StaleStore

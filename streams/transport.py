@@ -64,10 +64,10 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         return GroupMember(
             session_timeout=conf.broker_session_timeout,
             rebalance_timeout=conf.broker_rebalance_timeout,
+            kafka=transport.kafka,
             client={
                 "client_id": conf.broker_client_id,
                 "bootstrap_servers": driver.server_list(transport.url, transport.default_port),
-                **driver.credentials_to_aiokafka_auth(conf.broker_credentials, conf.ssl_context),
             },
             group_id=conf.id,
             heartbeat_interval_ms=int(conf.broker_heartbeat_interval * 1000),
@@ -185,10 +185,11 @@ class BatchConsumer(driver.Consumer):
 
 
 class BatchTransport(driver.Transport):
-    """A Faust transport whose consumers share `host` and `reader`."""
+    """A Faust transport whose consumers share `host` and `reader`, and log in as librdkafka does with `kafka`."""
 
-    def __init__(self, *args: Any, host: ShardHost, reader: LogReader, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, host: ShardHost, reader: LogReader, kafka: dict[str, Any], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.kafka = kafka
         self.Consumer = type("Consumer", (BatchConsumer,), {"host": host, "reader": reader, "seeking": asyncio.Lock()})  # type: ignore[misc]
 
 

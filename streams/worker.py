@@ -64,7 +64,6 @@ class Worker:
         config: WorkerConfig,
         connections: Connections,
         now: Callable[[], int],
-        auth: dict[str, Any] | None = None,
         tracing: Tracing | None = None,
     ) -> None:
         self._config = config
@@ -81,7 +80,7 @@ class Worker:
             tracing=tracing,
         )
         self._reader = LogReader(config.kafka)
-        self._app = make_app(config.group, self.host, self._reader, **(auth or {}))
+        self._app = make_app(config.group, self.host, self._reader, config.kafka)
         self._now = now
         self._stopping = asyncio.Event()
         self._measured: dict[int, list[str]] = {}

@@ -113,7 +113,9 @@ class Servers:
         jars = kafka_jars(default_cache())
         format_kafka(data / "kafka", port, free_port(), jars)
         if behind is not None:
-            _listen_behind(data / "kafka" / "server.properties", *behind)
+            port_behind, told = behind
+            one = ("PLAINTEXT", f"127.0.0.1:{port_behind}", f"127.0.0.1:{told}")
+            add_listeners(data / "kafka" / "server.properties", {"BEHIND": one})
         spec = kafka_server(data / "kafka", port, jars)
         # It lives for minutes: what Java's second compiler takes, on the cores that the tests need, it would never bring back in.
         spec = replace(spec, env={**spec.env, "JAVA_TOOL_OPTIONS": "-XX:TieredStopAtLevel=1"})
@@ -149,6 +151,10 @@ class Servers:
         data, port = self._new("clickhouse"), free_port()
         return Server(self, self._start(data, clickhouse_server(data / "clickhouse", port)), f"http://127.0.0.1:{port}")
 
+    def started(self, data: Path, spec: ProcessSpec, address: str) -> Server:
+        """Another server, as it is told to be."""
+        return Server(self, self._start(data, spec), address)
+
     def _new(self, name: str) -> Path:
         folder = self._folder / f"{name}-{next(self._numbers)}"
         folder.mkdir(parents=True)
@@ -161,12 +167,12 @@ class Servers:
         return process
 
 
-def _listen_behind(properties: Path, port: int, told: int) -> None:
-    """Gives a broker's settings another listener, `port`, whose clients are told that it is at `told`."""
+def add_listeners(properties: Path, listeners: Mapping[str, tuple[str, str, str]]) -> None:
+    """Gives a broker's settings further listeners: by name the protocol, where it listens, and where its clients are told that it is."""
     added = {
-        "listeners": f"BEHIND://127.0.0.1:{port}",
-        "advertised.listeners": f"BEHIND://127.0.0.1:{told}",
-        "listener.security.protocol.map": "BEHIND:PLAINTEXT",
+        "listeners": ",".join(f"{name}://{address}" for name, (_, address, _) in listeners.items()),
+        "advertised.listeners": ",".join(f"{name}://{told}" for name, (_, _, told) in listeners.items()),
+        "listener.security.protocol.map": ",".join(f"{name}:{protocol}" for name, (protocol, _, _) in listeners.items()),
     }
     lines = []
     for line in properties.read_text().splitlines():

@@ -22,9 +22,10 @@ from dataclasses import dataclass, field
 from typing import IO, Any
 
 import msgspec
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import TopicPartition
 
 from schemas.follow import Subscriber
+from schemas.kafka_client import Consumer
 from schemas.ladder import Ladder
 from schemas.positions import Position
 from schemas.snapshot import FORMAT, End, Shard, Snapshot, UserLayer, encode_line

@@ -16,6 +16,7 @@ from deploy.cli import (
     report,
     resharding,
     restoring,
+    rights,
     sourcing,
     stacks,
     subscribing,
@@ -50,6 +51,7 @@ app.add_typer(alerts.app, name="alerts", rich_help_panel=RUN)
 app.command(rich_help_panel=RUN)(operate.doctor)
 app.command(rich_help_panel=RUN)(resharding.reshard)
 app.command(rich_help_panel=RUN)(restoring.restored)
+app.command(rich_help_panel=RUN)(rights.rights)
 app.command(rich_help_panel=RUN)(plan.plan)
 app.command(rich_help_panel=LOOK)(figures.star)
 app.command(rich_help_panel=LOOK)(figures.census)

@@ -9,15 +9,17 @@ from typing import Annotated, Any
 
 import orjson
 import typer
-from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, KafkaError, KafkaException, TopicPartition
 
 from deploy.cli.common import CommandFailed, DataDir, Json, out, print_json, settings_of, table
 from deploy.doctor.examine import examine
 from deploy.doctor.finding import Level
 from deploy.logs import set_up_logs
+from deploy.security.rights import Process
 from deploy.settings import Settings, load_settings
 from deploy.topics import create_topics, plan_topics
 from deploy.wiring import clickhouse_of, ladder_of
+from schemas.kafka_client import Consumer
 from schemas.topics import load_topics
 from sinks.migrate import migrate, pending
 from streams.headers import read_headers
@@ -130,6 +132,7 @@ def doctor(
     data: DataDir = None,
     settings_only: Annotated[bool, typer.Option("--settings", help="Print the settings in force, secrets masked, and stop.")] = False,
     strict: Annotated[bool, typer.Option("--strict", help="A risk is a failure too.")] = False,
+    process: Annotated[Process, typer.Option("--as", help="Whose rights the user of these settings should have.")] = Process.WORKER,
     as_json: Json = False,
 ) -> None:
     """See what is reachable, what is misconfigured and what is at risk. The exit status is 0 only if nothing is wrong."""
@@ -137,7 +140,7 @@ def doctor(
     if settings_only:
         print_json(settings.shown())
         return
-    findings = examine(settings)
+    findings = examine(settings, process)
     if as_json:
         print_json([{"what": f.what, "good": f.good, "level": f.level, "found": f.found, "advice": f.advice} for f in findings])
     else:

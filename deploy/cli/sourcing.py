@@ -94,7 +94,7 @@ async def _produce(day: PromotionDay, settings: Settings, rate: float | None, as
         lines = map(Restamp(wall_clock), lines)
     lines = pseudonymised(lines, settings, left_out)
     with (
-        KafkaLog(settings.kafka_bootstrap, prefix=settings.topic_prefix, settings=settings.kafka) as log,
+        KafkaLog(settings.kafka_bootstrap, prefix=settings.topic_prefix, settings=settings.kafka_options()) as log,
         err.status("producing") as status,
     ):
         await send(

@@ -3,26 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 
 from deploy.doctor import clickhouse, host, kafka, published, redis
 from deploy.doctor.finding import Finding, Level, first_line
+from deploy.security.rights import Process
 from deploy.settings import Settings
 
-_LOOKS: dict[str, Callable[[Settings], Iterator[Finding]]] = {
-    "host": host.look,
-    "kafka": kafka.look,
-    "redis": redis.look,
-    "clickhouse": clickhouse.look,
-    "kafka and redis": published.look,
-}
+_Look = Callable[[Settings], Iterator[Finding]]
 
 
-def examine(settings: Settings) -> list[Finding]:
-    """Looks at everything; never raises for what it finds."""
-    return [finding for name, look in _LOOKS.items() for finding in _guarded(name, look, settings)]
+def examine(settings: Settings, process: Process = Process.WORKER) -> list[Finding]:
+    """Looks at everything, rights as `process` needs them; never raises for what it finds."""
+    looks: dict[str, _Look] = {
+        "host": host.look,
+        "kafka": partial(kafka.look, process=process),
+        "redis": partial(redis.look, process=process),
+        "clickhouse": clickhouse.look,
+        "kafka and redis": published.look,
+    }
+    return [finding for name, look in looks.items() for finding in _guarded(name, look, settings)]
 
 
-def _guarded(name: str, look: Callable[[Settings], Iterator[Finding]], settings: Settings) -> Iterator[Finding]:
+def _guarded(name: str, look: _Look, settings: Settings) -> Iterator[Finding]:
     try:
         yield from look(settings)
     except Exception as error:

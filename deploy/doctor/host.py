@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from deploy.doctor.finding import Finding, Level, judged
-from deploy.settings import Settings
+from deploy.settings import SECRETS, Settings
 from deploy.wiring import is_loopback, ladder_of
 from schemas.ladder_file import LadderError
 
@@ -21,7 +21,8 @@ def look(settings: Settings) -> Iterator[Finding]:
     else:
         yield Finding("ladder", Level.GOOD, f"{ladder.id}, {len(ladder.layers)} layers")
     yield from _in_the_clear(settings)
-    for name in ("warroom_accounts", "alert_channels", "collect_sources", "pseudonym_key_file"):
+    yield from _unchecked(settings)
+    for name in ("warroom_accounts", "alert_channels", "collect_sources", "pseudonym_key_file", *(f"{secret}_file" for secret in SECRETS)):
         yield from _secret_file(name, getattr(settings, name))
     yield from _kafka_options(settings)
     yield judged(
@@ -39,7 +40,9 @@ def _in_the_clear(settings: Settings) -> Iterator[Finding]:
     brokers = [broker.rpartition(":")[0].strip("[] ") for broker in settings.kafka_bootstrap.split(",")]
     redis = urlsplit(settings.redis_url.get_secret_value())
     clickhouse = urlsplit(settings.clickhouse_url.get_secret_value())
+    tokens = urlsplit(str(settings.kafka.get("sasl.oauthbearer.token.endpoint.url", "")))
     for what, encrypted, hosts, advice in (
+        ("kafka tokens", tokens.scheme == "https", [tokens.hostname] if tokens.hostname else [], "an https address of the provider"),
         ("kafka", protocol.endswith("ssl"), brokers, '"security.protocol" = "sasl_ssl" under [kafka]'),
         ("redis", redis.scheme != "redis", [redis.hostname or ""], "rediss:// in RFLOW_REDIS_URL"),
         ("clickhouse", clickhouse.scheme == "https", [clickhouse.hostname or ""], "https:// in RFLOW_CLICKHOUSE_URL"),
@@ -70,6 +73,30 @@ _SPOILT = {
     "acks": (("all", "-1"), "a record that Kafka acknowledged could be lost"),
     "request.required.acks": (("all", "-1"), "a record that Kafka acknowledged could be lost"),
 }
+
+
+def _unchecked(settings: Settings) -> Iterator[Finding]:
+    """One finding for each server whose certificate would be taken without being looked at."""
+    redis = {**settings.redis, **dict(parse_qsl(urlsplit(settings.redis_url.get_secret_value()).query))}
+    clickhouse = {**settings.clickhouse, **dict(parse_qsl(urlsplit(settings.clickhouse_url.get_secret_value()).query))}
+    off = {
+        "kafka": _says(settings.kafka.get("enable.ssl.certificate.verification"), "false")
+        or _says(settings.kafka.get("ssl.endpoint.identification.algorithm"), "none"),
+        "redis": _says(redis.get("ssl_cert_reqs"), "none") or _says(redis.get("ssl_check_hostname"), "false"),
+        "clickhouse": _says(clickhouse.get("verify"), "false"),
+    }
+    for what, is_off in off.items():
+        yield judged(
+            f"{what} certificate",
+            not is_off,
+            "not looked at" if is_off else "looked at wherever TLS is spoken",
+            "anybody on the way could pass for it and learn the password: take the option away and name the authority's file",
+            otherwise=Level.RISK,
+        )
+
+
+def _says(value: object, word: str) -> bool:
+    return value is not None and str(value).lower() == word
 
 
 def _kafka_options(settings: Settings) -> Iterator[Finding]:

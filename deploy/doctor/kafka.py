@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Mapping
+from enum import Enum
 from typing import Any
 
 from confluent_kafka import ConsumerGroupTopicPartitions, KafkaError, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import (  # type: ignore[attr-defined]
-    AclOperation,
-    AdminClient,
     ConfigResource,
     OffsetSpec,
     ResourceType,
@@ -17,16 +16,19 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 )
 
 from deploy.doctor.finding import Finding, Level, first_line, judged
+from deploy.security.kafka import protocol_of
+from deploy.security.render import Names, kafka_rights
+from deploy.security.rights import RIGHTS, Process
 from deploy.settings import Settings
+from schemas.kafka_client import AdminClient
 from schemas.topics import Topic, load_topics
 
 PATIENCE = 10.0
 MOST_SKEW_S = 1.0
 """Clocks that NTP keeps are within milliseconds; from a second on, figures that compare two clocks mislead."""
-_NEEDED = {AclOperation.READ, AclOperation.WRITE, AclOperation.DESCRIBE}
 
 
-def look(settings: Settings) -> Iterator[Finding]:
+def look(settings: Settings, process: Process = Process.WORKER) -> Iterator[Finding]:
     """Raises KafkaException if no broker answers."""
     admin = AdminClient({**settings.kafka_client(), "socket.timeout.ms": 5_000, "log_level": 0})
     cluster = admin.list_topics(timeout=PATIENCE)
@@ -43,7 +45,7 @@ def look(settings: Settings) -> Iterator[Finding]:
             there.append(name)
             yield partitions(name, len(topic.partitions), settings.partitions)
             yield replication(name, min(len(one.replicas) for one in topic.partitions.values()), len(cluster.brokers), settings)
-    yield from _told(admin, settings, {name: topics[name] for name in there}, sorted(cluster.brokers))
+    yield from _told(admin, settings, {name: topics[name] for name in there}, sorted(cluster.brokers), process)
     yield from _group(admin, settings)
     yield from _clock(admin, settings, {name: len(cluster.topics[settings.topic_prefix + name].partitions) for name in there})
 
@@ -65,7 +67,7 @@ def replication(name: str, copies: int, brokers: int, settings: Settings) -> Fin
     )
 
 
-def _told(admin: AdminClient, settings: Settings, topics: Mapping[str, Topic], brokers: list[int]) -> Iterator[Finding]:
+def _told(admin: AdminClient, settings: Settings, topics: Mapping[str, Topic], brokers: list[int], process: Process) -> Iterator[Finding]:
     """What the settings of topics and brokers say, where the broker tells them."""
     names = {name: ConfigResource(ResourceType.TOPIC, settings.topic_prefix + name) for name in topics}
     own = ConfigResource(ResourceType.BROKER, str(brokers[0]))
@@ -86,7 +88,9 @@ def _told(admin: AdminClient, settings: Settings, topics: Mapping[str, Topic], b
         description = described[settings.topic_prefix + name].result(PATIENCE)
         copies = min((len(one.replicas) for one in description.partitions), default=0)
         yield from kept(name, topic, found[names[name]], copies)
-        yield rights(name, description)
+        yield rights(name, description, process)
+    if protocol_of(settings.kafka) != "plaintext":
+        yield superuser([described[settings.topic_prefix + name].result(PATIENCE) for name in topics], process)
     yield from broker(found[own], settings)
 
 
@@ -156,16 +160,34 @@ def _retention(name: str, topic: Topic, found: Mapping[str, str]) -> Iterator[Fi
     )
 
 
-def rights(name: str, description: TopicDescription) -> Finding:
-    """Whether this user may do with a topic what workers and sinks have to."""
+def rights(name: str, description: TopicDescription, process: Process = Process.WORKER) -> Finding:
+    """Whether this user may do with a topic what `process` has to."""
+    needed = {right.operation for right in kafka_rights(RIGHTS[process], Names()) if (right.kind, right.name) == ("Topic", name)}
     told = description.authorized_operations
-    missing = set() if told is None else {operation.name for operation in _NEEDED - set(told)}
+    missing = set() if told is None else {one for one in needed if one.upper() not in _plain(told)}
     return judged(
         f"topic {name} rights",
         not missing,
-        f"may not {', '.join(sorted(missing)).lower()}" if missing else "may read, write and describe it",
-        "allow the workers' user to; a process that only reads, such as the sink, needs no right to write",
+        f"may not {', '.join(sorted(missing)).lower()}" if missing else f"may {', '.join(sorted(needed)).lower() or 'all that it has to'}",
+        f"`rflow rights {process}` prints what gives it",
     )
+
+
+def superuser(described: list[TopicDescription], process: Process) -> Finding:
+    """Whether this user may do what none of rflow's processes has to: it is a superuser, or the brokers ask nobody for rights."""
+    told = _plain(operation for topic in described for operation in topic.authorized_operations or ())
+    too_much = sorted(told & {"DELETE", "ALTER", "ALTERCONFIGS"})
+    return judged(
+        "kafka superuser",
+        not too_much,
+        f"may {', '.join(too_much).lower()}" if too_much else "may not delete or alter topics",
+        f"give it a user with what `rflow rights {process}` prints alone, and the brokers an authorizer",
+        otherwise=Level.RISK,
+    )
+
+
+def _plain(operations: Iterable[Enum]) -> set[str]:
+    return {operation.name.replace("_", "") for operation in operations}
 
 
 def broker(found: Mapping[str, str], settings: Settings) -> Iterator[Finding]:

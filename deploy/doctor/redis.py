@@ -12,6 +12,7 @@ from redis.exceptions import RedisError
 from deploy.check import StateReader
 from deploy.doctor.finding import Finding, Level, first_line, judged
 from deploy.doctor.kafka import MOST_SKEW_S
+from deploy.security.rights import RIGHTS, SHARDS, Process
 from deploy.settings import Settings
 from deploy.wiring import ladder_of
 from schemas.ladder_file import LadderError
@@ -28,9 +29,10 @@ _CONFIG = (
 _OLDEST = (7, 0)
 _FULL = 0.85
 _COMMANDS = (("MULTI",), ("EXEC",), ("WATCH", "{}"), ("MSET", "{}", "v"), ("XADD", "{}", "*", "f", "v"), ("EVAL", "return 1", "1", "{}"))
+"""Some of each kind that a process may need, on a key of its own."""
 
 
-def look(settings: Settings) -> Iterator[Finding]:
+def look(settings: Settings, process: Process = Process.WORKER) -> Iterator[Finding]:
     """Never raises for a server that does not answer."""
     with closing(StateReader(settings)) as states:
         try:
@@ -56,7 +58,7 @@ def look(settings: Settings) -> Iterator[Finding]:
         for info in states.infos():
             yield from server(info)
         yield clock([at - time.time() for at in states.times()])
-        yield from _rights(states, settings)
+        yield from _rights(states, settings, process)
         yield from _state(states, settings)
 
 
@@ -85,19 +87,30 @@ def clock(ahead: list[float]) -> Finding:
     return judged("redis clock", abs(worst) <= MOST_SKEW_S, f"{worst:+.2f} s from this host's", advice, otherwise=Level.RISK)
 
 
-def _rights(states: StateReader, settings: Settings) -> Iterator[Finding]:
+def _rights(states: StateReader, settings: Settings, process: Process) -> Iterator[Finding]:
     """Asks the server itself what it would let this user do; nothing is carried out."""
-    key = f"{settings.redis_prefix}:{{0}}:doctor"
+    wanted, written = RIGHTS[process].commands, [name for mode, name in RIGHTS[process].keys if mode == "RW"]
+    key = f"{settings.redis_prefix}:{(written or [SHARDS])[0].replace('[0-9]*', '0}:').replace('*', '')}doctor"
+    needed = [command for command in _COMMANDS if command[0].lower() in wanted]
     try:
-        refused = [command[0] for command in _COMMANDS if not states.allows(*(part.replace("{}", key) for part in command))]
+        refused = [command[0] for command in needed if not states.allows(*(part.replace("{}", key) for part in command))]
+        superuser = states.allows("FLUSHALL")
     except RedisError:
         return  # older than ACL DRYRUN, or it does not let this user ask, or a cluster, where no node is the one to ask
     yield judged(
         "redis rights",
         not refused,
-        f"may not {', '.join(refused)}" if refused else "may do all that workers do",
-        f"allow it on ~{settings.redis_prefix}:*",
+        f"may not {', '.join(refused)}" if refused else f"may do all that {process} does",
+        f"`rflow rights {process}` prints what gives it",
     )
+    if settings.redis_user or settings.secret("redis_password"):
+        yield judged(
+            "redis superuser",
+            not superuser,
+            "may FLUSHALL" if superuser else "may not FLUSHALL",
+            f"give it a user with what `rflow rights {process}` prints alone",
+            otherwise=Level.RISK,
+        )
 
 
 def _state(states: StateReader, settings: Settings) -> Iterator[Finding]:

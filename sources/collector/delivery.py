@@ -14,9 +14,10 @@ from functools import partial
 from typing import NamedTuple
 
 import structlog
-from confluent_kafka import KafkaError, KafkaException, Message, Producer
+from confluent_kafka import KafkaError, KafkaException, Message
 
 from schemas.acknowledged import Offsets
+from schemas.kafka_client import Producer
 from schemas.touchpoint import KINDS, Kind
 from sources.collector.tally import Tally
 from sources.kafka_log import PRODUCER

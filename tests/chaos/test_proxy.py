@@ -237,6 +237,7 @@ async def _stays_a_member(proxy: Proxy, admin: AdminClient) -> None:
     for made in admin.create_topics([NewTopic("input", 1)]).values():
         made.result(30)
     member = GroupMember(
+        kafka={},
         session_timeout=SESSION_S,
         rebalance_timeout=SESSION_S,
         client={"bootstrap_servers": proxy.address},

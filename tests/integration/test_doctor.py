@@ -216,6 +216,9 @@ def test_a_redis_that_forgets_or_refuses_is_named(settings: Settings) -> None:
         reader = settings.model_copy(update={"redis_url": type(settings.redis_url)(url.replace("//", "//reader:secret@"))})
         rights = looked(redis.look, reader)["redis rights"]
         assert (rights.level, "XADD" in rights.found, "WATCH" in rights.found) == (Level.WRONG, True, True)
+        client.execute_command("ACL", "SETUSER", "root", "on", ">secret", "~*", "+@all")
+        root = settings.model_copy(update={"redis_user": "root", "redis_password": type(settings.redis_url)("secret")})
+        assert bad(looked(redis.look, root)) == {"redis superuser": Level.RISK}
 
         meta = "rflow:{0}:meta"
         for state, what in (
@@ -276,13 +279,29 @@ def test_a_clickhouse_that_would_double_or_lose_rows_is_named(settings: Settings
     [
         ({"ladder": "/nowhere/ladder.yaml"}, {"ladder": Level.WRONG}),
         ({"kafka_bootstrap": "127.0.0.1:9092,kafka-2.example.com:9092"}, {"kafka encryption": Level.RISK}),
-        ({"kafka_bootstrap": "kafka.example.com:9092", "kafka": {"security.protocol": "sasl_ssl"}}, {}),
+        ({"kafka_bootstrap": "kafka.example.com:9092", "kafka": {"security.protocol": "ssl"}}, {}),
         ({"redis_url": "redis://redis.example.com/0"}, {"redis encryption": Level.RISK}),
         ({"redis_url": "rediss://redis.example.com/0", "clickhouse_url": "https://ch.example.com"}, {}),
         ({"redis_url": "unix:///run/redis.sock"}, {}),
         ({"clickhouse_url": "http://ch.example.com:8123"}, {"clickhouse encryption": Level.RISK}),
         ({"kafka": {"enable.idempotence": "false", "acks": 1}}, {"kafka options": Level.WRONG}),
         ({"session_timeout": 120}, {"session timeout": Level.RISK}),
+        ({"kafka": {"enable.ssl.certificate.verification": False, "security.protocol": "ssl"}}, {"kafka certificate": Level.RISK}),
+        ({"kafka": {"ssl.endpoint.identification.algorithm": "none"}}, {"kafka certificate": Level.RISK}),
+        ({"redis_url": "rediss://redis.example.com/0?ssl_cert_reqs=none"}, {"redis certificate": Level.RISK}),
+        ({"clickhouse_url": "https://ch.example.com", "clickhouse": {"verify": False}}, {"clickhouse certificate": Level.RISK}),
+        (
+            {
+                "kafka": {
+                    "security.protocol": "sasl_ssl",
+                    "sasl.mechanism": "OAUTHBEARER",
+                    "sasl.oauthbearer.token.endpoint.url": "http://login.example.com/token",
+                },
+                "kafka_user": "rflow",
+                "kafka_password": "secret",
+            },
+            {"kafka tokens encryption": Level.RISK},
+        ),
     ],
 )
 def test_what_needs_no_server_is_seen_without_one(given: dict[str, Any], expected: dict[str, Level]) -> None:
@@ -298,11 +317,19 @@ def test_a_file_with_secrets_is_to_be_the_owners_alone(tmp_path: Path) -> None:
         assert bad(looked(host.look, load_settings(warroom_accounts=str(file)))) == expected
 
 
+def test_a_password_that_others_may_read_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "redis"
+    file.write_text("secret")
+    for mode, expected in ((0o640, {"redis_password_file": Level.RISK}), (0o400, {})):
+        file.chmod(mode)
+        assert bad(looked(host.look, load_settings(redis_password_file=str(file)))) == expected
+
+
 def test_the_exit_status_tells_wrong_from_risky(rflow: Rflow, made: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     risk = Finding("a", Level.RISK, "so", "do that")
-    monkeypatch.setattr("deploy.cli.operate.examine", lambda settings: [Finding("b", Level.GOOD, "fine"), risk])
+    monkeypatch.setattr("deploy.cli.operate.examine", lambda settings, process: [Finding("b", Level.GOOD, "fine"), risk])
     assert (rflow("doctor").exit_code, rflow("doctor", "--strict").exit_code) == (0, 1)
-    monkeypatch.setattr("deploy.cli.operate.examine", lambda settings: [Finding("c", Level.WRONG, "so", "do that")])
+    monkeypatch.setattr("deploy.cli.operate.examine", lambda settings, process: [Finding("c", Level.WRONG, "so", "do that")])
     assert rflow("doctor").exit_code == 1
     assert json.loads(rflow("doctor", "--json").stdout) == [
         {"what": "c", "good": False, "level": "wrong", "found": "so", "advice": "do that"}

@@ -25,7 +25,7 @@ BESIDE = ("tests", "bench", "examples")
 """Folders that use the packages and that no package uses."""
 
 ENVIRONMENT = {"environ", "environb", "getenv", "getenvb", "putenv", "unsetenv", "dotenv", "pydantic_settings"}
-KNOW_FAUST = {"streams.app", "streams.transport", "streams.member"}
+KNOW_FAUST = {"streams.app", "streams.transport", "streams.member", "streams.member_auth"}
 
 
 def module_of(path: Path) -> str:

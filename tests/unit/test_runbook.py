@@ -22,7 +22,7 @@ ROOTS = {"RflowError": "streams", "SinkError": "sinks"}
 """The errors that stop a shard or end a worker or sink descend from these; their messages stand in these packages."""
 PASSES = {"Conflict", "StoreAway", "Overtaken"}
 """Of those, what is tried again and ends nothing."""
-BEGINNINGS = {"StackError", "StartError", "SettingsError", "AccountsError"}
+BEGINNINGS = {"StackError", "StartError", "SettingsError", "AccountsError", "RightMissing"}
 """The errors with which other processes cannot begin, or end: their own words are enough, the runbook names them."""
 SUFFIXES = ("", "_total", "_bucket")
 

@@ -35,4 +35,4 @@ class Selling:
         usual = median(known) if known else 0.0
         if not usual:
             return 1.0
-        return max(1.0, *(orders / touches / usual for orders, touches in self._recent if touches))
+        return max((1.0, *(orders / touches / usual for orders, touches in self._recent if touches)))

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-from confluent_kafka import KafkaError, KafkaException, Message, Producer
+from confluent_kafka import KafkaError, KafkaException, Message
 
 from schemas.acknowledged import Offsets
 from schemas.alert import CE_TYPE, Alert
 from schemas.cloudevents import cloudevent
+from schemas.kafka_client import Producer
 from sinks.channels.delivery import TryLater
 
 TOPIC = "alerts"

@@ -63,6 +63,9 @@ class OidcConfig(Struct, frozen=True, kw_only=True):
         )
         return hashlib.sha256(told).hexdigest()[:24]
 
+    def __repr__(self) -> str:
+        return f"OidcConfig(issuer={self.issuer!r}, client_id={self.client_id!r})"  # without the secret
+
 
 class OidcError(Exception):
     """A sign-in that cannot be; the message is for the log and the audit, not for whoever tried."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from confluent_kafka import KafkaException, TopicPartition
-from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
+from confluent_kafka.admin import OffsetSpec  # type: ignore[attr-defined]
 
+from schemas.kafka_client import AdminClient
 from schemas.touchpoint import KINDS
 
 _REQUEST_SECONDS = 3.0

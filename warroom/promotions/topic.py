@@ -8,10 +8,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, KafkaError, KafkaException, Message, TopicPartition
 
 from schemas.acknowledged import Offsets
 from schemas.cloudevents import cloudevent
+from schemas.kafka_client import Consumer, Producer
 from schemas.promotion import CE_TYPE, Promotion
 from warroom.promotions.book import Waiting, decode
 from warroom.promotions.errors import DeskAway

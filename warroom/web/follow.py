@@ -15,9 +15,10 @@ from itertools import islice
 
 import msgspec
 import structlog
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import KafkaException, TopicPartition
 from msgspec import Struct
 
+from schemas.kafka_client import Consumer
 from schemas.subscriber import SubscriberRule
 from schemas.transition import Transition
 from streams import metrics

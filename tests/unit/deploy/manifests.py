@@ -18,11 +18,18 @@ from tests.image.dockerfile import read_dockerfile
 
 DEPLOY = Path(__file__).parents[3] / "deploy"
 KUBERNETES = DEPLOY / "kubernetes"
-OVERLAYS = ("trial", "production", "promotion")
+OVERLAYS = ("trial", "production", "promotion", "secured")
 FOREIGN_KINDS = {"ScaledObject", "PodMonitor", "PrometheusRule"}
 """Kinds of operators that Kubernetes itself does not know."""
 IMAGE = read_dockerfile(DEPLOY / "Dockerfile")[-1]
 UNITS = sorted((DEPLOY / "systemd").glob("*.service"))
+DROP_IN = DEPLOY / "systemd" / "rflow-.service.d" / "secured.conf"
+TLS_OF_THE_FILE = {
+    "RFLOW_KAFKA": '{"security.protocol": "sasl_ssl", "sasl.mechanism": "SCRAM-SHA-512"}',
+    "RFLOW_REDIS_URL": "rediss://redis:6380/0",
+    "RFLOW_CLICKHOUSE_URL": "https://clickhouse:8443",
+}
+"""What the drop-in leaves to rflow.toml."""
 
 Settings = dict[str, str]
 Resource = dict[str, Any]
@@ -35,17 +42,19 @@ def image_settings() -> Settings:
 
 
 @cache
-def compose() -> dict[str, Any]:
-    """compose.yaml as `docker-compose config` understands it, with what it must be given. Raises CalledProcessError if it does not."""
-    command = ["docker-compose", "-f", str(DEPLOY / "compose.yaml"), "config"]
+def compose(*more: str) -> dict[str, Any]:
+    """compose.yaml, with `more` files over it, as `docker-compose config` understands it, with what it must be given. Raises
+    CalledProcessError if it does not."""
+    files = [part for name in ("compose.yaml", *more) for part in ("-f", str(DEPLOY / name))]
+    command = ["docker-compose", *files, "config"]
     given = {**os.environ, "WARROOM_PASSWORD": "correct horse battery"}
     told: dict[str, Any] = yaml.safe_load(subprocess.run(command, env=given, capture_output=True, text=True, check=True).stdout)
     return told
 
 
-def own_services() -> dict[str, dict[str, Any]]:
-    """The services of compose.yaml that run rflow's image."""
-    return {name: service for name, service in compose()["services"].items() if service["image"].startswith("rflow:")}
+def own_services(*more: str) -> dict[str, dict[str, Any]]:
+    """The services of compose.yaml, with `more` files over it, that run rflow's image."""
+    return {name: service for name, service in compose(*more)["services"].items() if service["image"].startswith("rflow:")}
 
 
 @cache
@@ -101,9 +110,10 @@ def unit(path: Path) -> dict[str, list[str]]:
     return found
 
 
-def unit_settings(path: Path) -> Settings:
-    """What a unit's process finds in its environment; of a template, its first."""
-    words = " ".join(unit(path).get("Environment", [])).replace("%i", "1").split()
+def unit_settings(path: Path, of: str = "") -> Settings:
+    """What a unit's process finds in its environment; of a template, its first. `of` is the unit that a drop-in is for."""
+    prefix = (of or path.name).partition(".")[0].partition("@")[0]
+    words = " ".join(unit(path).get("Environment", [])).replace("%i", "1").replace("%p", prefix).split()
     return dict(word.split("=", 1) for word in words)
 
 
@@ -112,8 +122,14 @@ def all_settings() -> Iterator[tuple[str, Settings]]:
     yield "Dockerfile", image_settings()
     for name, service in own_services().items():
         yield f"compose {name}", {**image_settings(), **{key: str(value) for key, value in service.get("environment", {}).items()}}
+    for name, service in own_services("compose.secured.yaml").items():
+        if name not in ("accounts", "sources"):  # they make files, and log in nowhere
+            yield f"secured compose {name}", {**image_settings(), **{key: str(value) for key, value in service["environment"].items()}}
     for path in UNITS:
         yield f"systemd {path.name}", unit_settings(path)
+        unused = path.with_name(f"{path.name}.d") / "unused.conf"
+        drop_ins = {**unit_settings(DROP_IN, path.name), **(unit_settings(unused) if unused.exists() else {})}
+        yield f"secured systemd {path.name}", {**unit_settings(path), **drop_ins, **TLS_OF_THE_FILE}
     for overlay in OVERLAYS if has_kustomize() else ():
         resources = rendered(overlay)
         yield from ((f"{overlay} {name}", pod_settings(resources, name)) for name in pods(resources))

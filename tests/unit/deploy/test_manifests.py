@@ -29,12 +29,23 @@ needs_systemd = pytest.mark.skipif(shutil.which("systemd-analyze") is None, reas
 
 
 @pytest.mark.parametrize("place", ENVIRONMENTS)
-def test_settings_exist_and_have_values_that_are_taken(place: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_settings_exist_and_have_values_that_are_taken(place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     given = {name: value for name, value in ENVIRONMENTS[place].items() if name.startswith("RFLOW_") and name != "RFLOW_CONFIG"}
     assert {name.removeprefix("RFLOW_").lower() for name in given} <= set(Settings.model_fields)
     for name, value in given.items():
-        monkeypatch.setenv(name, value)
+        # What is mounted there, here.
+        for file in re.findall(r"/etc/rflow/(?:secrets|login|authority)/[a-z.-]+", value):
+            mounted = tmp_path / file.lstrip("/")
+            mounted.parent.mkdir(parents=True, exist_ok=True)
+            mounted.write_text("secret")
+        monkeypatch.setenv(name, value.replace("/etc/rflow/", f"{tmp_path}/etc/rflow/"))
     load_settings()
+    if "secured" in place:
+        servers = [name for name in ("KAFKA", "REDIS", "CLICKHOUSE") if given[f"RFLOW_{name}_PASSWORD_FILE"]]
+        process = re.split(r"[ .@]", place.replace("rflow-", ""))[2 if "compose" in place or "systemd" in place else 1]
+        assert {given[f"RFLOW_{name}_USER"] for name in servers} == {f"rflow-{process}"}
+        assert "KAFKA" in servers
+        assert not any("PASSWORD" in name and not name.endswith("_FILE") for name in given)
 
 
 def test_commands_exist() -> None:
@@ -202,7 +213,19 @@ def test_what_drains_a_node_takes_one_worker_at_a_time() -> None:
 
 
 @needs_kustomize
-@pytest.mark.parametrize("overlay", ["production", "promotion"])
+def test_secured_pods_mount_what_their_settings_name_and_get_no_secret_by_the_environment() -> None:
+    resources = manifests.rendered("secured")
+    for name, pod in pods(resources).items():
+        (container,) = pod["containers"]
+        mounts = {one["name"]: one["mountPath"] for one in container["volumeMounts"]}
+        volumes = {one["name"]: one.get("secret", {}).get("secretName") for one in pod["volumes"]}
+        assert (mounts["login"], volumes["login"]) == ("/etc/rflow/login", f"rflow-login-{name.removeprefix('rflow-')}")
+        assert (mounts["authority"], volumes["authority"]) == ("/etc/rflow/authority", "rflow-authority")
+        assert not [one for one in container["envFrom"] if "secretRef" in one], name
+
+
+@needs_kustomize
+@pytest.mark.parametrize("overlay", ["production", "promotion", "secured"])
 def test_workers_are_scaled_up_to_one_a_partition_by_the_lag_of_their_group(overlay: str) -> None:
     resources = manifests.rendered(overlay)
     (scaled,) = of_kind(resources, "ScaledObject")
@@ -229,6 +252,8 @@ def test_the_rules_for_prometheus_operator_are_those_of_the_folder() -> None:
 def test_systemd_takes_the_units_and_finds_them_tight(tmp_path: Path) -> None:
     for path in [*UNITS, DEPLOY / "systemd" / "rflow.target"]:
         (tmp_path / path.name).write_text(path.read_text().replace("/opt/rflow/bin/rflow", "/bin/true"))
+    for folder in (DEPLOY / "systemd").glob("*.d"):
+        shutil.copytree(folder, tmp_path / folder.name)
     names = [str(tmp_path / path.name.replace("@", "@1")) for path in UNITS]
     told = subprocess.run(["systemd-analyze", "verify", "--man=no", *names], capture_output=True, text=True, timeout=60)
     assert (told.returncode, told.stdout + told.stderr) == (0, "")

@@ -52,8 +52,8 @@ def test_what_is_given_goes_before_the_environment_and_that_before_the_file(file
 
 
 def test_tables_come_from_the_environment_as_json(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("RFLOW_KAFKA", '{"linger.ms": 5, "enable.ssl.certificate.verification": false, "ssl.ca.location": "/ca"}')
-    assert load_settings().kafka == {"linger.ms": 5, "enable.ssl.certificate.verification": False, "ssl.ca.location": "/ca"}
+    monkeypatch.setenv("RFLOW_KAFKA", '{"linger.ms": 5, "enable.ssl.certificate.verification": false, "ssl.ca.location": "/etc/passwd"}')
+    assert load_settings().kafka == {"linger.ms": 5, "enable.ssl.certificate.verification": False, "ssl.ca.location": "/etc/passwd"}
 
 
 def test_all_mistakes_are_told_at_once(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -112,10 +112,12 @@ def test_secrets_are_masked_wherever_settings_are_shown(monkeypatch: pytest.Monk
     monkeypatch.setenv("RFLOW_CLICKHOUSE_URL", f"https://default:{SECRET}@host:8443")
     monkeypatch.setenv(
         "RFLOW_KAFKA",
-        f'{{"sasl.password": "{SECRET}", "ssl.key.password": "{SECRET}", "ssl.key.pem": "{SECRET}", "sasl.oauthbearer.client.secret": '
-        f'"{SECRET}", "sasl.username": "ann", "security.protocol": "sasl_ssl"}}',
+        f'{{"sasl.password": "{SECRET}", "ssl.key.password": "{SECRET}", "sasl.oauthbearer.client.secret": '
+        f'"{SECRET}", "sasl.username": "ann", "security.protocol": "sasl_ssl", "sasl.mechanism": "PLAIN"}}',
     )
     monkeypatch.setenv("RFLOW_REDIS", f'{{"password": "{SECRET}", "username": "ann"}}')
+    monkeypatch.setenv("RFLOW_CLICKHOUSE", f'{{"client_cert_key": "{__file__}"}}')
+    monkeypatch.setenv("RFLOW_WARROOM_OIDC_CLIENT_SECRET", SECRET)
     settings = load_settings()
     shown = settings.shown()
     assert SECRET not in str(shown)
