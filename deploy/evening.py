@@ -14,9 +14,10 @@ from zoneinfo import ZoneInfo
 
 from msgspec import Struct
 
+from deploy.desk import desk_of
 from deploy.progress import Progress
 from deploy.settings import Settings
-from deploy.wiring import clickhouse_of, desk_of, ladder_of, validator_of, wall_clock
+from deploy.wiring import clickhouse_of, ladder_of, validator_of, wall_clock
 from schemas.ladder import Ladder
 from schemas.promotion import PhaseName, PlanPoint, Promotion
 from schemas.times import from_datetime

@@ -16,9 +16,11 @@ from contextlib import closing
 
 from msgspec import Struct
 
+from deploy.desk import desk_of
 from deploy.members import refuse_members
+from deploy.processes.sink import sink_config
 from deploy.settings import Settings
-from deploy.wiring import clickhouse_of, connections_of, desk_of, ladder_of, process_name, sink_config, wall_clock
+from deploy.wiring import clickhouse_of, connections_of, ladder_of, process_name, wall_clock
 from schemas.kafka_client import AdminClient
 from sinks.errors import SinkError
 from sinks.migrate import pending

@@ -25,7 +25,7 @@ def serve(context: typer.Context, data: DataDir = None) -> None:
     """Judge every brand's flows minute by minute, tell the topic `alerts`, and send to the channels, until SIGTERM or Ctrl-C."""
     if context.invoked_subcommand is not None:
         return
-    from deploy.processes import run_alerts
+    from deploy.processes.alerts import run_alerts
 
     settings = settings_of(data)
     set_up_logs(settings.log_format, settings.log_level)

@@ -7,8 +7,9 @@ from pathlib import Path
 import msgspec
 
 from deploy.cli.common import CommandFailed, instant, local_time, money, out, print_json, table
+from deploy.desk import desk_of
 from deploy.settings import Settings
-from deploy.wiring import clickhouse_of, desk_of, ladder_of
+from deploy.wiring import clickhouse_of, ladder_of
 from schemas.ladder import Ladder
 from schemas.times import DAY_MS, MINUTE_MS
 from warroom.alerts.backtest import Backtest, Fired, backtest

@@ -29,7 +29,7 @@ def serve(
     """Take touchpoints at /v1/touchpoints, one, a JSON array, or JSON lines, until SIGTERM; what is on its way is answered first."""
     if context.invoked_subcommand is not None:
         return
-    from deploy.processes import run_collector
+    from deploy.processes.collector import run_collector
 
     settings = settings_of(data, collect_host=host, collect_port=port, collect_sources=sources)
     set_up_logs(settings.log_format, settings.log_level)

@@ -7,8 +7,9 @@ from typing import Any
 from rich.table import Table
 
 from deploy.cli.common import CommandFailed, instant, local_time, money, out, percent, table
+from deploy.desk import desk_of
 from deploy.settings import Settings
-from deploy.wiring import clickhouse_of, desk_of, ladder_of
+from deploy.wiring import clickhouse_of, ladder_of
 from schemas.times import MINUTE_MS
 from warroom.compare import TABLES, Change, Compared, Comparison, Period, aligned, compare_periods
 from warroom.figures import By

@@ -108,7 +108,7 @@ def worker(
     ] = None,
 ) -> None:
     """Run one worker: it shares the shards with all others of its group. Stops within ten seconds on SIGTERM."""
-    from deploy.processes import run_worker
+    from deploy.processes.worker import run_worker
 
     settings = load_settings(
         on_gap=on_gap and on_gap.value,
@@ -121,7 +121,7 @@ def worker(
 
 def sink(on_gap: OnGapOption = None) -> None:
     """Run the ClickHouse sink. One is enough; it takes up where the figures end."""
-    from deploy.processes import run_sink
+    from deploy.processes.sink import run_sink
 
     settings = load_settings(on_gap=on_gap and on_gap.value)
     set_up_logs(settings.log_format, settings.log_level)

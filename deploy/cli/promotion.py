@@ -25,8 +25,9 @@ from deploy.cli.common import (
     settings_of,
     table,
 )
+from deploy.desk import desk_of
 from deploy.settings import Settings
-from deploy.wiring import arm_crash_point, clickhouse_of, desk_of, ladder_of, wall_clock
+from deploy.wiring import arm_crash_point, clickhouse_of, ladder_of, wall_clock
 from schemas.promotion import PlanPoint, Promotion
 from schemas.times import MINUTE_MS, from_rfc3339
 from warroom import wording

@@ -10,7 +10,8 @@ from typing import Annotated
 import typer
 
 from deploy.cli.common import CommandFailed, DataDir, err, settings_of
-from deploy.wiring import clickhouse_of, desk_of, ladder_of, redis_of, wall_clock
+from deploy.desk import desk_of
+from deploy.wiring import clickhouse_of, ladder_of, redis_of, wall_clock
 from warroom.drill import Drill
 from warroom.notes import Notes
 from warroom.promotions.board import Board

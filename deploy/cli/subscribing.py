@@ -14,7 +14,7 @@ from rich.markup import escape
 from deploy.cli.common import MISUSED, CommandFailed, DataDir, err, settings_of, shown
 from deploy.cli.operate import OnGapOption
 from deploy.logs import set_up_logs
-from deploy.wiring import snapshot_config
+from deploy.processes.subscription import snapshot_config
 from sinks.subscription.config import Subscription, SubscriptionError, Wanted, load_subscription, start_of
 from warroom.layer_snapshot import LayerSnapshot
 
@@ -72,7 +72,7 @@ def subscribe(
     data: DataDir = None,
 ) -> None:
     """Hand transitions on, until SIGTERM or Ctrl-C: to a webhook, signed and each user's in order, or as JSON lines to standard output."""
-    from deploy.processes import run_lines, run_webhook
+    from deploy.processes.subscription import run_lines, run_webhook
 
     flags = Wanted(
         brands=tuple(brand or ()), from_=tuple(from_ or ()), to=tuple(to or ()), kinds=tuple(kind or ()), channels=tuple(channel or ())

@@ -46,7 +46,7 @@ def serve(
     """Serve the war room: the REST API under /api/v1, its description at /api/v1/docs."""
     if context.invoked_subcommand is not None:
         return
-    from deploy.processes import run_warroom
+    from deploy.processes.warroom import run_warroom
 
     settings = settings_of(data, warroom_host=host, warroom_port=port)
     set_up_logs(settings.log_format, settings.log_level)

@@ -13,7 +13,7 @@ import msgspec
 import pytest
 from playwright.sync_api import Page, expect
 
-from deploy.wiring import desk_of
+from deploy.desk import desk_of
 from schemas.alert import Alert, AlertState, Severity
 from tests.browser.browser import LAPTOP, PHONE, WALL, WALL_4K, Open, Seen, assert_fits, serious_faults, settled
 from tests.browser.world import BRAND, EARLIER, EMPTY_BRAND, PASSWORD, PROMOTION, World, definition_of, newest, on_topic, process_of, until

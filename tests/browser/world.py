@@ -18,9 +18,9 @@ from typing import Any
 import msgspec
 import orjson
 
+from deploy.desk import desk_of
 from deploy.stack.broker import MockBrokerConfig
 from deploy.stack.ports import free_port
-from deploy.wiring import desk_of
 from schemas.alert import Alert, AlertState, Flow, Severity
 from schemas.ladder import Ladder
 from schemas.ladder_file import load_ladder

@@ -25,10 +25,11 @@ from typer.testing import CliRunner
 
 from deploy.check import census_of
 from deploy.cli.commands import app
+from deploy.desk import desk_of
 from deploy.doctor.finding import Level
 from deploy.doctor.published import look
 from deploy.restore import restored
-from deploy.wiring import clickhouse_of, desk_of
+from deploy.wiring import clickhouse_of
 from schemas.ladder_file import load_ladder
 from schemas.touchpoint import KINDS
 from sinks.config import ClickHouse

@@ -19,8 +19,8 @@ from typing import Any
 
 import pytest
 
+from deploy.processes.subscription import snapshot_config
 from deploy.stack.kafka import default_cache, java_program
-from deploy.wiring import snapshot_config
 from schemas.ladder_file import load_ladder
 from schemas.positions import Position
 from schemas.snapshot import Shard, UserLayer, read_snapshot

@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
+from deploy.processes.warroom import oidc_of
 from deploy.security.secret import SecretFile, SecretUnreadable
 from deploy.settings import SECRETS, SettingsError, load_settings
-from deploy.wiring import clickhouse_of, oidc_of, redis_of
+from deploy.wiring import clickhouse_of, redis_of
 from schemas.kafka_client import LOGIN, AdminClient, Consumer, Login, Producer
 from streams.member_auth import member_auth
 

@@ -6,8 +6,8 @@ import os
 
 import pytest
 
+from deploy.processes.warroom import oidc_of, room_config
 from deploy.settings import SettingsError, load_settings
-from deploy.wiring import oidc_of, room_config
 from warroom.auth.roles import Role
 
 PROVIDER = {
