@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
+import threading
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
 
@@ -30,6 +32,9 @@ if TYPE_CHECKING:
     from streams.tracing import Tracing
 
 log = structlog.get_logger(__name__)
+
+END_S = 15.0
+"""Seconds after SIGTERM within which a worker ends; it gives itself ten."""
 
 
 def worker_config(settings: Settings, name: str) -> WorkerConfig:
@@ -88,14 +93,30 @@ def _tracing(settings: Settings, name: str) -> AbstractContextManager[Tracing | 
     return tracing(settings, name)
 
 
+def end_within(seconds: float, state: str) -> None:
+    """Ends the process if it is still there by then: a library that waits for a server without end must not hold up whoever stops it."""
+
+    def end() -> None:
+        log.error("worker does not end; it is ended as by kill -9, which loses nothing", seconds=seconds, state=state)
+        os._exit(1)
+
+    timer = threading.Timer(seconds, end)
+    timer.daemon = True
+    timer.start()
+
+
 async def _run_worker(settings: Settings, worker: Worker) -> None:
     def report() -> Report:
         health, shards = worker.health()
         return Report(health is not Health.DEGRADED, health is Health.READY, {"state": health.value, "shards": shards})
 
+    def stop() -> None:
+        worker.stop()
+        end_within(END_S, str(worker.health()[0].value))
+
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, worker.stop)
+        loop.add_signal_handler(number, stop)
     with told(settings, "worker", report) as server:
         log.info("worker starts", http=f"{settings.http_host}:{server.port}", ladder=settings.ladder, intake=settings.intake)
         await worker.run()
