@@ -1,7 +1,7 @@
 """What an event and a user cost, as measured: the one place from which `rflow plan` and deploy/CAPACITY.md reckon.
 
 CPU of worker, Redis and Kafka, and bytes a user, are those of bench/README.md (`python -m bench`); the rest is what
-`python -m bench.unit_costs` prints of 200,000 events (bytes in Kafka from a run with `--broker kafka`). Measure anew after a change that
+`python -m bench.unit_costs` prints of 600,000 events. Measure anew after a change that
 could move them, and on hardware of your own.
 """
 
@@ -33,19 +33,19 @@ class UnitCosts(Struct, frozen=True, kw_only=True):
 
 MEASURED = UnitCosts(
     measured="2026-11-22",
-    machine="Intel Xeon, 2 cores, 23.5 GiB, beside other work (load 25)",
+    machine="Intel Xeon, 2 cores, 23.5 GiB",
     worker_cpu_us=15.49,
     redis_cpu_us=2.89,
     kafka_cpu_us=2.72,
-    sink_cpu_us=20.21,
-    clickhouse_cpu_us=24.68,
+    sink_cpu_us=15.27,
+    clickhouse_cpu_us=21.95,
     redis_bytes_a_user=280.4,
-    kafka_input_bytes=199.7,
-    kafka_output_bytes=96.2,
-    transitions_an_event=0.319,
-    orders_an_event=0.1968,
-    clickhouse_bytes_a_transition=50.2,
-    clickhouse_bytes_an_order=46.8,
+    kafka_input_bytes=199.5,
+    kafka_output_bytes=94.7,
+    transitions_an_event=0.3188,
+    orders_an_event=0.1961,
+    clickhouse_bytes_a_transition=53.9,
+    clickhouse_bytes_an_order=64.9,
     clickhouse_bytes_a_user=19.0,
-    clickhouse_bytes_a_minute=3198.4,
+    clickhouse_bytes_a_minute=23361.8,
 )
