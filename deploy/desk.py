@@ -6,11 +6,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
 from deploy.settings import Settings
-from deploy.wiring import (
-    ladder_of,
-    redis_of,
-    wall_clock,
-)
+from deploy.wiring import ladder_of, redis_of, wall_clock
 from warroom.event_clock import EventClock
 from warroom.promotions.book import connected
 from warroom.promotions.desk import Desk

@@ -15,12 +15,7 @@ from deploy.processes.common import GRACE_SECONDS, told
 from deploy.security.granted import require_rights
 from deploy.security.rights import Process
 from deploy.settings import Settings
-from deploy.wiring import (
-    clickhouse_of,
-    ladder_of,
-    redis_of,
-    wall_clock,
-)
+from deploy.wiring import clickhouse_of, ladder_of, redis_of, wall_clock
 from sinks.channels.file import load_channels
 from warroom.alerts.book import opened
 from warroom.alerts.outlet import Outlet

@@ -14,10 +14,7 @@ from deploy.processes.common import GRACE_SECONDS, listen, told
 from deploy.security.granted import require_rights
 from deploy.security.rights import Process
 from deploy.settings import Settings, SettingsError
-from deploy.wiring import (
-    pseudonyms_of,
-    validator_of,
-)
+from deploy.wiring import pseudonyms_of, validator_of
 from sources.collector.app import App, with_cors
 from sources.collector.collector import Bounds, Collector
 from sources.collector.delivery import Delivery

@@ -13,11 +13,7 @@ from deploy.processes.common import told
 from deploy.security.granted import require_rights
 from deploy.security.rights import Process
 from deploy.settings import Settings
-from deploy.wiring import (
-    arm_crash_point,
-    clickhouse_of,
-    ladder_of,
-)
+from deploy.wiring import arm_crash_point, clickhouse_of, ladder_of
 from sinks.config import OnGap, SinkConfig
 from sinks.sink import Sink
 

@@ -14,10 +14,7 @@ from deploy.processes.common import told
 from deploy.security.granted import require_rights
 from deploy.security.rights import Process
 from deploy.settings import Settings
-from deploy.wiring import (
-    ladder_of,
-    redis_of,
-)
+from deploy.wiring import ladder_of, redis_of
 from sinks.subscription.config import Subscription, Webhook
 from sinks.subscription.run import Running, Source
 from warroom.layer_snapshot import SnapshotConfig

@@ -13,12 +13,7 @@ from deploy.processes.common import listen, told
 from deploy.security.granted import require_rights
 from deploy.security.rights import Process
 from deploy.settings import Settings, SettingsError
-from deploy.wiring import (
-    clickhouse_of,
-    is_loopback,
-    ladder_of,
-    redis_of,
-)
+from deploy.wiring import clickhouse_of, is_loopback, ladder_of, redis_of
 from warroom.auth.accounts import AccountsFile
 from warroom.auth.oidc import OidcConfig, is_safe
 from warroom.auth.roles import Role

@@ -17,13 +17,7 @@ from deploy.processes.common import told
 from deploy.security.granted import require_rights
 from deploy.security.rights import Process
 from deploy.settings import Settings, SettingsError
-from deploy.wiring import (
-    arm_crash_point,
-    connections_of,
-    ladder_of,
-    process_name,
-    wall_clock,
-)
+from deploy.wiring import arm_crash_point, connections_of, ladder_of, process_name, wall_clock
 from streams.app import GroupConfig
 from streams.stage import StepConfig
 from streams.worker import Health, Worker, WorkerConfig

@@ -7,10 +7,10 @@ from enum import StrEnum
 from pathlib import Path
 from random import Random
 
-from tests.chaos.crew import STOP_S, Crew
+from tests.chaos.crew import Crew
 from tests.chaos.inputs import Feeder
-from tests.servers import wait_until
-from tests.workers import ROOT, Worker
+from tests.chaos.strike import stop, until_at_work
+from tests.workers import ROOT
 
 _PATIENCE_S = 90.0
 _LONGEST_TRY_S = 4.0
@@ -45,10 +45,12 @@ class Upgrade:
         crew = self._crew
         crew.roots[role] = root
         for _ in range(crew.size(role)):
-            _until_at_work(crew.join(role))
+            joined = crew.join(role)
+            until_at_work(joined)
             old = crew.take(role, 0)
-            status = old.stop(STOP_S)
-            assert status == 0, f"{old.log.stem}: expected exit status 0 after SIGTERM, found {status}\n{old.tail()}"
+            assert joined.is_running, joined.tail()
+            assert old.is_running, old.tail()
+            stop(old)
 
 
 class MorePartitions:
@@ -88,11 +90,3 @@ class MorePartitions:
                 self.kills += 1
                 return False
         return process.wait(_PATIENCE_S) == 0
-
-
-def _until_at_work(process: Worker) -> None:
-    def works() -> object:
-        time.sleep(0.1)
-        return process.get("/readyz")[0] == 200
-
-    wait_until(works, f"{process.log.stem} of {process.root.name if process.root != ROOT else 'this tree'} to be at work", _PATIENCE_S)

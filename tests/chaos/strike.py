@@ -57,7 +57,7 @@ class Striker:
             case "stop":
                 victim = self._crew.take(role, fault.target)
                 struck()
-                self._stop(victim)
+                stop(victim)
                 time.sleep(fault.lasts)
                 self._crew.join(role)
             case "freeze" | "freeze_beyond_session":
@@ -65,10 +65,10 @@ class Striker:
             case "join_and_leave" | "twin":
                 struck()
                 joined = self._crew.join(role)
-                self._until_at_work(joined)
+                until_at_work(joined)
                 time.sleep(fault.lasts)
                 self._crew.take(role, -1)
-                self._stop(joined)
+                stop(joined)
             case "rolling_restart":
                 return self._roll(struck)
         return 1
@@ -78,23 +78,10 @@ class Striker:
         olds = self._crew.workers()
         struck()
         for old in olds:
-            self._until_at_work(self._crew.join("worker"))
+            until_at_work(self._crew.join("worker"))
             self._crew.take("worker", 0)
-            self._stop(old)
+            stop(old)
         return len(olds)
-
-    def _until_at_work(self, process: Worker) -> None:
-        def works() -> object:
-            time.sleep(0.1)
-            status, _ = process.get("/readyz")
-            return status == 200 or not process.is_running
-
-        wait_until(works, f"{process.log.stem} to be at work", _PATIENCE_S)
-
-    def _stop(self, process: Worker) -> None:
-        if process.is_running:
-            status = process.stop(STOP_S)
-            assert status == 0, f"{process.log.stem}: expected exit status 0 after SIGTERM, found {status}\n{process.tail()}"
 
     def _freeze(self, victim: Worker, seconds: float, struck: Struck) -> None:
         victim.process.send_signal(signal.SIGSTOP)
@@ -170,3 +157,21 @@ class Striker:
                 time.sleep(fault.lasts)
                 return proxy.calm()
         return 1
+
+
+def until_at_work(process: Worker) -> None:
+    """Until a process that was started is at work, or has ended."""
+
+    def works() -> object:
+        time.sleep(0.1)
+        status, _ = process.get("/readyz")
+        return status == 200 or not process.is_running
+
+    wait_until(works, f"{process.log.stem} to be at work", _PATIENCE_S)
+
+
+def stop(process: Worker) -> None:
+    """SIGTERM, on which it must end well."""
+    if process.is_running:
+        status = process.stop(STOP_S)
+        assert status == 0, f"{process.log.stem}: expected exit status 0 after SIGTERM, found {status}\n{process.tail()}"
