@@ -17,10 +17,11 @@ install: .venv/installed ## the rflow command in .venv, with pip alone
 demo: install ## a year of real shopping through the whole system in two minutes, then a promotion's evening in the war room
 	$(BIN)/rflow demo
 
-# Much of the suite waits for servers and sessions: three at a time, each with servers of its own.
+# Much of the suite waits for servers and sessions: three at a time, each with servers of its own. It starts hundreds of processes, which
+# must not each compile the sources anew.
 test: install ## the whole suite, on real servers; ARGS="-k sink" runs a part
 	$(BIN)/python -m tests.prerequisites
-	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder --durations=15 $(ARGS)
+	env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder --durations=15 $(ARGS)
 
 fuzz: install ## hostile input without end against decode and fold: SECONDS=3600, ARGS="--decode"
 	$(BIN)/python -m pip install --quiet -c constraints.txt --no-build-isolation -e '.[fuzz]'

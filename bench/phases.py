@@ -109,7 +109,7 @@ def install(meter: Meter) -> None:
 
 def main() -> None:
     """Runs a worker with the meter's figures among its metrics."""
-    from deploy.cli.operate import worker
+    from deploy.cli.processes import worker
 
     meter = Meter()
     install(meter)

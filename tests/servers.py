@@ -217,7 +217,7 @@ def wait_until(holds: Callable[[], object], what: str, seconds: float = 10.0) ->
     until = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < until, f"waited {seconds:g} s in vain for {what}"
-        time.sleep(0.02)
+        time.sleep(0.05)
 
 
 def create_topics(bootstrap: str, names: Iterable[str], partitions: int, config: Mapping[str, str] | None = None) -> None:

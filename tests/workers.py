@@ -330,7 +330,8 @@ class Deployment:
                 position, deadline = low, time.monotonic() + 20
                 while position < high:
                     assert time.monotonic() < deadline, f"{place.topic} [{partition}] could not be read to offset {high}"
-                    for message in consumer.consume(5000, 0.2):
+                    # As many as there are: for more it would wait in vain.
+                    for message in consumer.consume(min(high - position, 5000), 0.2):
                         error = message.error()
                         if error is None:
                             position = (message.offset() or 0) + 1

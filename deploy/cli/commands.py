@@ -1,64 +1,76 @@
-"""All commands. Each module says what its own do; what they print goes through `deploy.cli.common`."""
+"""All commands, and in which module each is. Each module says what its own do; what they print goes through `deploy.cli.common`."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from importlib import import_module
+from typing import NamedTuple
+
 import typer
 
-from deploy.cli import (
-    alerts,
-    collecting,
-    demo,
-    dlq,
-    figures,
-    operate,
-    plan,
-    promotion,
-    report,
-    resharding,
-    restoring,
-    rights,
-    sourcing,
-    stacks,
-    subscribing,
-    warroom,
-)
 from deploy.cli.common import COMPLETION_HELP
-
-app = typer.Typer(
-    name="rflow",
-    help="Live 5R user state, layer transitions and war-room figures from a stream of marketing touchpoints.\n\n"
-    "Begin with [bold]rflow demo[/]: a year of real shopping on this machine, nothing else to install.",
-    epilog=COMPLETION_HELP,
-    no_args_is_help=True,
-    rich_markup_mode="rich",
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
 
 TRY, RUN, LOOK = "Try it", "Run it", "Look at it"
 
-app.command(rich_help_panel=TRY)(demo.demo)
-app.command(rich_help_panel=TRY)(stacks.replay)
-app.command(rich_help_panel=TRY)(sourcing.simulate)
-app.command(rich_help_panel=RUN)(stacks.up)
-app.command(rich_help_panel=RUN)(operate.init)
-app.command(rich_help_panel=RUN)(operate.worker)
-app.command(rich_help_panel=RUN)(operate.sink)
-app.command(rich_help_panel=RUN)(subscribing.subscribe)
-app.add_typer(collecting.collect, name="collect", rich_help_panel=RUN)
-app.add_typer(warroom.warroom, name="warroom", rich_help_panel=RUN)
-app.add_typer(alerts.app, name="alerts", rich_help_panel=RUN)
-app.command(rich_help_panel=RUN)(operate.doctor)
-app.command(rich_help_panel=RUN)(resharding.reshard)
-app.command(rich_help_panel=RUN)(restoring.restored)
-app.command(rich_help_panel=RUN)(rights.rights)
-app.command(rich_help_panel=RUN)(plan.plan)
-app.command(rich_help_panel=LOOK)(figures.star)
-app.command(rich_help_panel=LOOK)(figures.census)
-app.command(rich_help_panel=LOOK)(figures.user)
-app.add_typer(promotion.app, name="promotion", help="Promotions: their targets, how they stand, who changed what.", rich_help_panel=LOOK)
-app.command(rich_help_panel=LOOK)(report.report)
-app.command(rich_help_panel=LOOK)(operate.tail)
-app.command(rich_help_panel=LOOK)(subscribing.snapshot)
-app.command(rich_help_panel=LOOK)(figures.check)
-app.add_typer(dlq.app, name="dlq", rich_help_panel=LOOK)
+
+class Command(NamedTuple):
+    """The heading under which it is listed, and where it is: `member` of `deploy.cli.<module>`, a function or a Typer of commands."""
+
+    panel: str
+    module: str
+    member: str
+
+
+COMMANDS = {
+    "demo": Command(TRY, "demo", "demo"),
+    "replay": Command(TRY, "stacks", "replay"),
+    "simulate": Command(TRY, "sourcing", "simulate"),
+    "up": Command(RUN, "stacks", "up"),
+    "init": Command(RUN, "operate", "init"),
+    "worker": Command(RUN, "processes", "worker"),
+    "sink": Command(RUN, "processes", "sink"),
+    "subscribe": Command(RUN, "subscribing", "subscribe"),
+    "collect": Command(RUN, "collecting", "collect"),
+    "warroom": Command(RUN, "warroom", "warroom"),
+    "alerts": Command(RUN, "alerts", "app"),
+    "doctor": Command(RUN, "operate", "doctor"),
+    "reshard": Command(RUN, "resharding", "reshard"),
+    "restored": Command(RUN, "restoring", "restored"),
+    "rights": Command(RUN, "rights", "rights"),
+    "plan": Command(RUN, "plan", "plan"),
+    "star": Command(LOOK, "figures", "star"),
+    "census": Command(LOOK, "figures", "census"),
+    "user": Command(LOOK, "figures", "user"),
+    "promotion": Command(LOOK, "promotion", "app"),
+    "report": Command(LOOK, "report", "report"),
+    "tail": Command(LOOK, "operate", "tail"),
+    "snapshot": Command(LOOK, "subscribing", "snapshot"),
+    "check": Command(LOOK, "figures", "check"),
+    "dlq": Command(LOOK, "dlq", "app"),
+}
+"""In the order in which they are listed."""
+
+
+def app_of(arguments: Sequence[str] = ()) -> typer.Typer:
+    """The `rflow` command, for these arguments: one that begins with a command's name needs that command alone, and loads nothing else's
+    libraries, which would make every process of a deployment larger and later."""
+    app = typer.Typer(
+        name="rflow",
+        help="Live 5R user state, layer transitions and war-room figures from a stream of marketing touchpoints.\n\n"
+        "Begin with [bold]rflow demo[/]: a year of real shopping on this machine, nothing else to install.",
+        epilog=COMPLETION_HELP,
+        no_args_is_help=True,
+        rich_markup_mode="rich",
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(lambda: None)  # without it a single command would go without its name
+    wanted = arguments[:1] if arguments and arguments[0] in COMMANDS else COMMANDS
+    for name in wanted:
+        panel, module, member = COMMANDS[name]
+        found = getattr(import_module(f"deploy.cli.{module}"), member)
+        if isinstance(found, typer.Typer):
+            app.add_typer(found, name=name, rich_help_panel=panel)
+        else:
+            app.command(name, rich_help_panel=panel)(found)
+    return app

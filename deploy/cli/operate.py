@@ -1,10 +1,9 @@
-"""init, worker, sink, doctor, tail: what an engineer runs."""
+"""init, doctor, tail: what an engineer runs."""
 
 from __future__ import annotations
 
 import sys
 import time
-from enum import StrEnum
 from typing import Annotated, Any
 
 import orjson
@@ -14,29 +13,14 @@ from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, KafkaError, KafkaExcep
 from deploy.cli.common import CommandFailed, DataDir, Json, out, print_json, settings_of, table
 from deploy.doctor.examine import examine
 from deploy.doctor.finding import Level
-from deploy.logs import set_up_logs
 from deploy.security.rights import Process
-from deploy.settings import Settings, load_settings
+from deploy.settings import Settings
 from deploy.topics import create_topics, plan_topics
 from deploy.wiring import clickhouse_of, ladder_of
 from schemas.kafka_client import Consumer
 from schemas.topics import load_topics
 from sinks.migrate import migrate, pending
 from streams.headers import read_headers
-
-
-class OnLoss(StrEnum):
-    """What to do where something is lost."""
-
-    STOP = "stop"
-    CONTINUE = "continue"
-
-
-class OnLadderChange(StrEnum):
-    """What to do with users of a newer version of the ladder, or of another one."""
-
-    STOP = "stop"
-    RECOMPUTE = "recompute"
 
 
 def init(
@@ -86,46 +70,6 @@ def _show_plan(settings: Settings, as_json: bool) -> None:
         "Redis needs nothing; nothing has been done",
         highlight=False,
     )
-
-
-OnGapOption = Annotated[
-    OnLoss | None,
-    typer.Option("--on-gap", help="Where a log no longer reaches back to what was applied: stop (the default), or go on without."),
-]
-
-
-def worker(
-    on_gap: OnGapOption = None,
-    on_rewind: Annotated[
-        OnLoss | None,
-        typer.Option("--on-rewind", help="Where more has been published than Redis knows: stop (the default), or go on above it."),
-    ] = None,
-    on_ladder_change: Annotated[
-        OnLadderChange | None,
-        typer.Option(
-            "--on-ladder-change", help="Where users stand on a newer version of the ladder or on another: stop (the default), or move them."
-        ),
-    ] = None,
-) -> None:
-    """Run one worker: it shares the shards with all others of its group. Stops within ten seconds on SIGTERM."""
-    from deploy.processes.worker import run_worker
-
-    settings = load_settings(
-        on_gap=on_gap and on_gap.value,
-        on_rewind=on_rewind and on_rewind.value,
-        on_ladder_change=on_ladder_change and on_ladder_change.value,
-    )
-    set_up_logs(settings.log_format, settings.log_level)
-    run_worker(settings)
-
-
-def sink(on_gap: OnGapOption = None) -> None:
-    """Run the ClickHouse sink. One is enough; it takes up where the figures end."""
-    from deploy.processes.sink import run_sink
-
-    settings = load_settings(on_gap=on_gap and on_gap.value)
-    set_up_logs(settings.log_format, settings.log_level)
-    run_sink(settings)
 
 
 def doctor(

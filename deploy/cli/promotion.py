@@ -40,7 +40,12 @@ from warroom.promotions.definition import TEMPLATE, Definition, first_version, r
 from warroom.promotions.desk import Desk, Saved
 from warroom.sales import Sales
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode="rich", context_settings={"help_option_names": ["-h", "--help"]})
+app = typer.Typer(
+    help="Promotions: their targets, how they stand, who changed what.",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 
 Id = Annotated[str, typer.Argument(metavar="ID", help="The promotion's id.")]
 File = Annotated[str, typer.Argument(metavar="FILE", help="YAML or JSON (rflow promotion template); - for standard input.")]

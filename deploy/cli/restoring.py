@@ -8,7 +8,7 @@ import msgspec
 import typer
 
 from deploy.cli.common import Json, err, out, print_json, table
-from deploy.cli.operate import OnGapOption
+from deploy.cli.processes import OnGapOption
 from deploy.restore import Restored
 from deploy.restore import restored as make_fit
 from deploy.settings import load_settings

@@ -12,7 +12,7 @@ import typer
 from rich.markup import escape
 
 from deploy.cli.common import MISUSED, CommandFailed, DataDir, err, settings_of, shown
-from deploy.cli.operate import OnGapOption
+from deploy.cli.processes import OnGapOption
 from deploy.logs import set_up_logs
 from deploy.processes.subscription import snapshot_config
 from sinks.subscription.config import Subscription, SubscriptionError, Wanted, load_subscription, start_of

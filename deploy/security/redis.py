@@ -6,28 +6,18 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from redis.credentials import CredentialProvider
-
 from deploy.security.secret import missing_files
 
 FILES = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
 
 
-class Credentials(CredentialProvider):
-    """User and password, asked for at every new connection."""
-
-    def __init__(self, user: str, password: Callable[[], str]) -> None:
-        self._user = user
-        self._password = password
-
-    def get_credentials(self) -> tuple[str] | tuple[str, str]:
-        """The user, unless it is the default one, and the password in force."""
-        return (self._user, self._password()) if self._user else (self._password(),)
-
-
 def login_options(user: str, password: Callable[[], str] | None) -> dict[str, Any]:
     """What is added to redis-py's options; nothing without a password."""
-    return {} if password is None else {"credential_provider": Credentials(user, password)}
+    if password is None:
+        return {}
+    from deploy.security.redis_credentials import Credentials  # settings are read by those too that have nothing to do with Redis
+
+    return {"credential_provider": Credentials(user, password)}
 
 
 def mistakes(url: str, options: Mapping[str, Any], *, has_password: bool) -> list[str]:

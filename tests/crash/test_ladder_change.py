@@ -24,7 +24,7 @@ from sources.producer import Replayed
 from streams.crash import CrashPoint
 from streams.store import ShardKeys
 from tests.crash.test_worker_crash import new_deployment, until_gone
-from tests.integration.sink_world import config
+from tests.integration.sink_config import config
 from tests.servers import wait_until
 from tests.workers import Deployment, Told, Worker, assert_chained
 from warroom.star import Star

@@ -12,7 +12,7 @@ from sinks.config import OnGap
 from sinks.errors import SinkError
 from sinks.sink import run
 from streams.crash import arm
-from tests.integration.sink_world import config
+from tests.integration.sink_config import config
 
 
 def main() -> None:
@@ -23,6 +23,7 @@ def main() -> None:
         arm(crash_at, int(nth))
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    print("hears SIGTERM", flush=True)
     settings = config(bootstrap, prefix, url, database, linger=float(linger), block_rows=int(rows), on_gap=OnGap(on_gap))
     try:
         run(settings, load_ladder("5r"), stop)

@@ -7,17 +7,18 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import clickhouse_connect
+from clickhouse_connect.driver.client import Client
 from confluent_kafka import Producer
 
 from sinks.config import ClickHouse, SinkConfig
+from tests.integration.sink_config import PARTITIONS
 from tests.integration.sink_story import Entry
 from tests.servers import wait_until
 
-PARTITIONS = 4
 TOPICS = ("transitions", "rollups", "spend", "promotions", "alerts")
 TABLES = {
     "transitions": "shard, version, index, brand, user_id, seq, from_layer, to_layer, kind, effective_at, channel, first_touch_at",
@@ -91,18 +92,6 @@ class Log:
         assert self._producer.flush(20) == 0
 
 
-def config(bootstrap: str, prefix: str, url: str, database: str, **other: object) -> SinkConfig:
-    """A sink's configuration, quick to act."""
-    values = {"linger": 0.1, "block_rows": 300, "backoff_most": 0.5, "lag_interval": 0.2, **other}
-    return SinkConfig(
-        kafka={"bootstrap.servers": bootstrap, "log_level": 0},
-        clickhouse=ClickHouse(url=url, database=database),
-        partitions=PARTITIONS,
-        topic_prefix=prefix,
-        **values,  # type: ignore[arg-type]
-    )
-
-
 @contextmanager
 def sink_process(settings: SinkConfig, crash_at: str | None = None, nth: int = 1) -> Iterator[subprocess.Popen[str]]:
     """A sink as a process; it ends with the block. `crash_at` arms a crash point."""
@@ -118,7 +107,7 @@ def sink_process(settings: SinkConfig, crash_at: str | None = None, nth: int = 1
         nth,
     ]
     command = [sys.executable, "-m", "tests.integration.sink_main", *(str(argument) for argument in arguments)]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
         yield process
     finally:
@@ -140,6 +129,8 @@ def run_until_killed(settings: SinkConfig, crash_at: str, nth: int) -> bool:
 def run_until_stored(settings: SinkConfig, steps: dict[int, int], records: int, seconds: float = 120, alerts: int = 0) -> None:
     """Run a sink until the shards are stored up to their last version, and all transitions and states of alerts."""
     with sink_process(settings) as process:
+        assert process.stdout is not None
+        process.stdout.readline()  # what is stored already must not end it before it hears SIGTERM
         wait_until(lambda: process.poll() is not None or is_stored(settings.clickhouse, steps, records, alerts), "the sink", seconds)
         if process.poll() is None:
             process.send_signal(signal.SIGTERM)
@@ -152,15 +143,20 @@ def is_stored(clickhouse: ClickHouse, steps: dict[int, int], transitions: int, a
     """Whether the shards are stored up to these versions, with so many transitions and states of alerts, and no block is open."""
     try:
         shards = dict(query(clickhouse, "SELECT shard, max(version) FROM shards GROUP BY shard"))
-        count = query(clickhouse, "SELECT count() FROM transitions")[0][0]
-        states = query(clickhouse, "SELECT uniqExact(alert_id, version) FROM alerts")[0][0]
-        is_open = query(
-            clickhouse, "SELECT countIf(state = 'done') = 0 FROM sink_blocks WHERE block = (SELECT max(block) FROM sink_blocks)"
-        )
+        if any(shards.get(shard, 0) < version for shard, version in steps.items()):
+            return False
+        ((stored, states, is_open),) = query(clickhouse, _STORED)
     except Exception:
         return False
-    enough = count >= transitions and states >= alerts
-    return all(shards.get(shard, 0) >= version for shard, version in steps.items()) and enough and not is_open[0][0]
+    return stored >= transitions and states >= alerts and not is_open
+
+
+_STORED = """
+    SELECT
+        (SELECT count() FROM transitions),
+        (SELECT uniqExact(alert_id, version) FROM alerts),
+        (SELECT countIf(state = 'done') = 0 FROM sink_blocks WHERE block = (SELECT max(block) FROM sink_blocks))
+"""
 
 
 def is_migrated(clickhouse: ClickHouse) -> bool:
@@ -173,11 +169,13 @@ def is_migrated(clickhouse: ClickHouse) -> bool:
 
 def query(clickhouse: ClickHouse, text: str) -> list[tuple[Any, ...]]:
     """Rows of one statement in the sink's database."""
-    client = clickhouse_connect.get_client(dsn=clickhouse.url, database=clickhouse.database, compress=False)
-    try:
-        return [tuple(row) for row in client.query(text).result_rows]
-    finally:
-        client.close()
+    return [tuple(row) for row in _client(clickhouse.url, clickhouse.database).query(text).result_rows]
+
+
+@cache
+def _client(url: str, database: str) -> Client:
+    """A client asks the server for its version, time zone and settings when it is made: once is enough."""
+    return clickhouse_connect.get_client(dsn=url, database=database, compress=False, autogenerate_session_id=False)
 
 
 def contents(clickhouse: ClickHouse) -> dict[str, list[str]]:

@@ -9,7 +9,8 @@ import pytest
 
 from schemas.times import DAY_MS, MINUTE_MS
 from sinks.config import ClickHouse
-from tests.integration.sink_world import PARTITIONS, Log, config, query, run_until_stored
+from tests.integration.sink_config import PARTITIONS, config
+from tests.integration.sink_world import Log, query, run_until_stored
 from tests.integration.test_sink_star import FROM, MOVES, NEW, ORDERS, SPEND, TO, TOUCHES, TURN, at, rollup, transition
 from tests.servers import wait_until
 from tests.unit.warroom.promotions_by_hand import promotion

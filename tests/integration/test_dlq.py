@@ -13,7 +13,7 @@ import orjson
 import pytest
 from typer.testing import CliRunner, Result
 
-from deploy.cli.commands import app
+from deploy.cli.commands import app_of
 from schemas.deadletter import Reason
 from schemas.ladder_file import load_ladder
 from schemas.partition import partition_of
@@ -40,7 +40,7 @@ def dlq(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> Run:
         monkeypatch.setenv(name, value)
 
     def run(*arguments: str, **given: Any) -> Result:
-        return CliRunner().invoke(app, ["dlq", *arguments], env={"COLUMNS": "80"}, **given)
+        return CliRunner().invoke(app_of(), ["dlq", *arguments], env={"COLUMNS": "80"}, **given)
 
     return run
 

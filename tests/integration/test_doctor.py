@@ -25,7 +25,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 from confluent_kafka.cimpl import NewTopic
 from typer.testing import CliRunner
 
-from deploy.cli.commands import app
+from deploy.cli.commands import app_of
 from deploy.doctor import clickhouse, host, kafka, redis
 from deploy.doctor.finding import Finding, Level
 from deploy.settings import Settings, load_settings
@@ -64,7 +64,7 @@ def rflow(settings: Settings) -> Rflow:
     environment["RFLOW_REDIS_URL"] = settings.redis_url.get_secret_value()
     environment["RFLOW_CLICKHOUSE_URL"] = settings.clickhouse_url.get_secret_value()
     runner = CliRunner(env=environment)
-    return lambda *arguments: runner.invoke(app, list(arguments))
+    return lambda *arguments: runner.invoke(app_of(), list(arguments))
 
 
 @pytest.fixture(scope="module")

@@ -26,7 +26,8 @@ from streams.headers import read_headers
 from streams.outbox import FORWARDED_HEADER, MAX_DEAD_LETTER_BYTES, MAX_KEY_BYTES
 from tests.hostile import unreadable_header
 from tests.hostile.corpus import cases, text
-from tests.integration.sink_world import config, query, sink_process
+from tests.integration.sink_config import config
+from tests.integration.sink_world import query, sink_process
 from tests.servers import create_topics, wait_until
 from tests.workers import Deployment, Told, Worker, Written, assert_chained, headers_of
 

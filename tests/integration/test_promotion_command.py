@@ -23,7 +23,8 @@ from schemas.promotion import Promotion
 from schemas.rollup import NewUsers
 from schemas.times import MINUTE_MS, to_rfc3339
 from streams.crash import CrashPoint
-from tests.integration.sink_world import PARTITIONS, Log, config, run_until_stored
+from tests.integration.sink_config import PARTITIONS, config
+from tests.integration.sink_world import Log, run_until_stored
 from tests.integration.test_sales import FROM, MOVES, SALES, TO, at, order, rollup, transition
 from tests.servers import wait_until
 from tests.workers import ROOT

@@ -24,7 +24,7 @@ from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-d
 from typer.testing import CliRunner
 
 from deploy.check import census_of
-from deploy.cli.commands import app
+from deploy.cli.commands import app_of
 from deploy.desk import desk_of
 from deploy.doctor.finding import Level
 from deploy.doctor.published import look
@@ -99,7 +99,7 @@ class World(Deployment):
 
     def rflow(self, *arguments: str) -> Any:
         """A command, here; what it prints as JSON."""
-        done = CliRunner(env=self.environment()).invoke(app, [*arguments, "--json"])
+        done = CliRunner(env=self.environment()).invoke(app_of(), [*arguments, "--json"])
         assert done.exit_code == 0, (done.output, done.exception)
         return json.loads(done.stdout)
 

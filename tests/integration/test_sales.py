@@ -17,8 +17,9 @@ from schemas.rollup import NewUsers, OrderRow, Rollup
 from schemas.times import MINUTE_MS, to_rfc3339
 from schemas.transition import Cause, FirstTouch, Touch, Transition, TransitionKind
 from sinks.config import ClickHouse
+from tests.integration.sink_config import PARTITIONS, config
 from tests.integration.sink_story import LAYERS
-from tests.integration.sink_world import PARTITIONS, Log, config, query, run_until_stored
+from tests.integration.sink_world import Log, query, run_until_stored
 from tests.unit.warroom.promotions_by_hand import promotion, version
 from warroom.sales import CellSales, Heads, MinuteSales, Sales
 

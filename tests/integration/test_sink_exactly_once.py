@@ -7,17 +7,16 @@ import signal
 import subprocess
 import time
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 
 from streams.crash import CrashPoint
+from tests.integration.sink_config import PARTITIONS, config
 from tests.integration.sink_story import Entry, Shard, told_again
 from tests.integration.sink_world import (
-    PARTITIONS,
     TOPICS,
     Log,
-    config,
     contents,
     is_migrated,
     is_stored,
@@ -28,7 +27,7 @@ from tests.integration.sink_world import (
 )
 from tests.servers import Servers, create_topics, wait_until
 
-STEPS = 30
+STEPS = 20
 POINTS = [point for point in CrashPoint if point.value.startswith("sink.")]
 AT_START = (CrashPoint.SINK_AFTER_MIGRATE, CrashPoint.SINK_AFTER_LOAD)
 """Passed once a start."""
@@ -120,7 +119,7 @@ def test_a_step_is_stored_with_its_transitions(
             for value in getattr(entry, first):
                 log.send(first, shard, value)
     log.flush()
-    settings = config(mock_broker, topic_prefix, clickhouse_url, database, block_rows=20)
+    settings = config(mock_broker, topic_prefix, clickhouse_url, database, block_rows=50)
     with sink_process(settings) as sink:
         wait_until(lambda: is_migrated(settings.clickhouse), "the sink's tables", 60)
         time.sleep(2)
@@ -209,5 +208,5 @@ def test_sigterm_ends_it_within_ten_seconds_even_if_clickhouse_hangs(published: 
             pytest.fail("still running ten seconds after SIGTERM")
         finally:
             server.thaw()
-    run_until_stored(settings, published.steps, published.transitions, alerts=published.alerts)
+    run_until_stored(replace(settings, block_rows=450), published.steps, published.transitions, alerts=published.alerts)
     assert contents(settings.clickhouse) == published.expected

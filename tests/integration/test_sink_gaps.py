@@ -16,8 +16,9 @@ from sinks.errors import LogGap, LogStale, StoreError
 from sinks.sink import Sink, run
 from streams import metrics
 from streams.crash import CrashPoint
+from tests.integration.sink_config import PARTITIONS, config
 from tests.integration.sink_story import Entry, Shard
-from tests.integration.sink_world import PARTITIONS, TOPICS, Log, config, is_stored, query, run_until_killed, run_until_stored
+from tests.integration.sink_world import TOPICS, Log, is_stored, query, run_until_killed, run_until_stored
 from tests.servers import Servers, create_topics, wait_until
 
 LADDER = load_ladder("5r")

@@ -23,8 +23,9 @@ from schemas.rollup import JunkCount, NewUsers, OrderRow, Rollup, TouchCount
 from schemas.times import DAY_MS, MINUTE_MS, to_rfc3339
 from schemas.transition import Cause, FirstTouch, Touch, Transition, TransitionKind
 from sinks.config import ClickHouse
+from tests.integration.sink_config import PARTITIONS, config
 from tests.integration.sink_story import LAYERS, user_hash
-from tests.integration.sink_world import PARTITIONS, Log, config, query, run_until_stored
+from tests.integration.sink_world import Log, query, run_until_stored
 from tests.servers import wait_until
 from warroom.figures import Activating, By, Junk, Returning, Scaling, Stored, Triangulating
 from warroom.star import Star

@@ -23,7 +23,7 @@ from schemas.topics import load_topics
 from streams.errors import LadderChanged
 from streams.formats import KNOWN
 from streams.store import ShardKeys
-from tests.integration.sink_world import config as sink_config
+from tests.integration.sink_config import config as sink_config
 from tests.integration.sink_world import query, run_until_stored
 from tests.servers import SLOTS, Servers, create_topics, wait_until
 from tests.workers import Deployment, Worker, Written, assert_chained

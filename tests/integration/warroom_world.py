@@ -19,7 +19,8 @@ from schemas.transition import Transition
 from sinks.config import ClickHouse
 from sources.simulator.config import SimulatorConfig
 from sources.simulator.day import PromotionDay
-from tests.integration.sink_world import config, run_until_stored
+from tests.integration.sink_config import config
+from tests.integration.sink_world import run_until_stored
 from tests.workers import Deployment
 from warroom.live.live import LiveConfig
 from warroom.states import RedisConfig

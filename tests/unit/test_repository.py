@@ -18,7 +18,7 @@ import typer.core
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from deploy.cli.commands import app
+from deploy.cli.commands import app_of
 from deploy.settings import Settings
 from schemas.generate import generated
 
@@ -99,7 +99,7 @@ def required() -> list[Requirement]:
 
 @cache
 def commands() -> dict[str, Any]:
-    group = typer.main.get_command(app)
+    group = typer.main.get_command(app_of())
     assert isinstance(group, typer.core.TyperGroup)
     return dict(group.commands)
 

@@ -7,6 +7,7 @@ import os
 import secrets
 import tempfile
 import threading
+from functools import cache
 from pathlib import Path
 from typing import Annotated
 
@@ -155,13 +156,16 @@ def hash_password(password: str) -> str:
     return _hasher.hash(password)
 
 
-_NOBODY = _hasher.hash(secrets.token_hex(16))
+@cache
+def _nobodys() -> str:
+    """A hash that no password has; made when it is first needed, for it takes as long as every hash."""
+    return _hasher.hash(secrets.token_hex(16))
 
 
 def password_fits(user: User | None, password: str) -> bool:
     """Whether the password is the user's; takes as long for a user that is not there. Slow on purpose."""
     try:
-        _hasher.verify(user.password if user else _NOBODY, password)
+        _hasher.verify(user.password if user else _nobodys(), password)
     except (VerificationError, InvalidHashError):
         return False
     return user is not None

@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from deploy.capacity import Load, reckon
-from deploy.cli.commands import app
+from deploy.cli.commands import app_of
 from deploy.cli.common import out
 from deploy.unit_costs import MEASURED, UnitCosts
 from tests.workers import ROOT
@@ -78,7 +78,7 @@ def test_the_capacity_page_says_what_the_command_says(monkeypatch: pytest.Monkey
     monkeypatch.setattr(out, "_width", 150)
     page = (ROOT / "deploy" / "CAPACITY.md").read_text()
     for command, printed in re.findall(r"```\n\$ rflow (plan .*)\n((?:.*\n)*?)```", page):
-        told = CliRunner(env={"TERM": "dumb"}).invoke(app, command.split())
+        told = CliRunner(env={"TERM": "dumb"}).invoke(app_of(), command.split())
         assert told.exit_code == 0, told.output
         assert [line.rstrip() for line in told.stdout.splitlines()] == printed.splitlines()
     assert page.count("$ rflow plan") == 2
@@ -88,8 +88,8 @@ def test_the_capacity_page_says_what_the_command_says(monkeypatch: pytest.Monkey
 
 def test_the_plan_is_told_to_programs_too() -> None:
     arguments = ["plan", "--events-per-second", "1000", "--users", "1000000", "--json"]
-    told = json.loads(CliRunner().invoke(app, arguments).stdout)
+    told = json.loads(CliRunner().invoke(app_of(), arguments).stdout)
     assert told["load"]["peak"] == 56_000
     assert told["capacity"]["workers"] == reckon(Load(events_per_second=1_000, peak=56_000, users=1_000_000)).workers
-    refused = CliRunner().invoke(app, [*arguments, "--peak", "10"])
+    refused = CliRunner().invoke(app_of(), [*arguments, "--peak", "10"])
     assert (refused.exit_code != 0, "a peak not below them" in str(refused.exception)) == (True, True)

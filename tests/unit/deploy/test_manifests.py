@@ -14,7 +14,7 @@ import typer.core
 import typer.main
 import yaml
 
-from deploy.cli.commands import app
+from deploy.cli.commands import app_of
 from deploy.prometheus.resource import TARGET, rules_resource
 from deploy.settings import Settings, load_settings
 from tests.image.dockerfile import DockerfileError, read_dockerfile
@@ -49,7 +49,7 @@ def test_settings_exist_and_have_values_that_are_taken(place: str, tmp_path: Pat
 
 
 def test_commands_exist() -> None:
-    group = typer.main.get_command(app)
+    group = typer.main.get_command(app_of())
     assert isinstance(group, typer.core.TyperGroup)
     found = dict(manifests.all_commands())
     assert found

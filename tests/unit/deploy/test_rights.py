@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from deploy.cli.commands import app
+from deploy.cli.commands import app_of
 from deploy.security.page import PAGE, written
 from deploy.security.render import Names, clickhouse_statements, kafka_commands, redis_line, redis_rules
 from deploy.security.rights import ALL_TOPICS, RIGHTS, Process
@@ -50,7 +50,7 @@ def test_a_server_is_not_asked_for_commands_that_it_does_not_know() -> None:
 
 def test_the_command_prints_them(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RFLOW_TOPIC_PREFIX", "acme.")
-    told = CliRunner().invoke(app, ["rights", "sink", "--user", "acme-"])
+    told = CliRunner().invoke(app_of(), ["rights", "sink", "--user", "acme-"])
     assert told.exit_code == 0
     assert "--allow-principal User:acme-sink --operation Read --topic acme.rollups" in told.output
     assert "GRANT INSERT ON rflow.* TO `acme-sink-role`;" in told.output

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from deploy.cli.commands import app
+from deploy.cli.commands import app_of
 from schemas.times import DAY_MS, MINUTE_MS, from_rfc3339, to_rfc3339
 from warroom.alerts.labelled import LabelledError, evaluate, read_series, read_windows
 from warroom.alerts.series import Alarm
@@ -114,7 +114,7 @@ def test_the_command_prints_exactly_what_is_asked_for(tmp_path: Path) -> None:
     lines = [f"{to_rfc3339(at)[:19].replace('T', ' ')},{value * (6 if at in bad else 1)}" for at, value in rows]
     series = csv(tmp_path, "timestamp,value", *lines, lines[0])
     window = [to_rfc3339(bad.start), to_rfc3339(bad.stop)]
-    done = CliRunner().invoke(app, ["alerts", "eval", str(series), "--labels", str(labels(tmp_path, [window])), "--json"])
+    done = CliRunner().invoke(app_of(), ["alerts", "eval", str(series), "--labels", str(labels(tmp_path, [window])), "--json"])
     assert done.exit_code == 0, done.output
     result = json.loads(done.stdout)
     assert list(result) == ["windows", "found", "false_alarms", "delays_seconds", "alarms"]
