@@ -6,6 +6,7 @@ from typing import Any
 
 import faust
 import structlog
+from faust.tables import TableManager
 from msgspec import Struct
 from yarl import URL
 
@@ -25,6 +26,14 @@ class _App(faust.App):
 
     def _create_directories(self) -> None:
         pass
+
+
+class _NoTables(TableManager):
+    """Faust's manager of tables where there are none: its own lets every worker wait a second for them before it asks for its shards."""
+
+    async def on_start(self) -> None:
+        await self._update_channels()
+        await self.recovery.start()
 
 
 class GroupConfig(Struct, frozen=True, kw_only=True):
@@ -64,6 +73,7 @@ def make_app(
         # requests are bounded by the transport.
         broker_request_timeout=_FOR_EVER_S,
         autodiscover=False,
+        TableManager=_NoTables,
     )
     # Outputs go through the publisher; Faust's own producer would only be one more that has to reach Kafka before anything begins.
     app.boot_strategy.enable_kafka_producer = False

@@ -18,6 +18,7 @@ Place = tuple[str, int]
 
 _MOST = 10_000
 _IDLE_S = 0.005
+_MEET_S = 1.0
 _DEFAULTS: dict[str, Any] = {
     "enable.auto.commit": False,
     "enable.auto.offset.store": False,
@@ -55,6 +56,17 @@ class LogReader:
         self.generation = 0
         """grows with every assignment: what was fetched under an earlier one is not to be used"""
         self._positions: dict[Place, int] = {}
+        self._met: set[str] = set()
+
+    async def meet(self, topics: set[str]) -> None:
+        """Finds out who leads the partitions of these topics, unless it is known: of one that it does not know librdkafka asks with its
+        next turn alone, up to a second after it has been told to read it."""
+        for topic in sorted(topics - self._met):
+            try:
+                await asyncio.to_thread(self._consumer.list_topics, topic, _MEET_S)
+            except KafkaException:
+                return  # its next turn is to follow
+            self._met.add(topic)
 
     def assign(self, begin: dict[Place, int]) -> None:
         """From now on reads these logs, each from its offset, and no others."""

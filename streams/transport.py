@@ -122,6 +122,7 @@ class BatchConsumer(driver.Consumer):
             if self._taken is None or self._taken[0] != assigned:
                 self.host.follow = self._follow
                 begin = await self.host.open({tp.partition for tp in self.assignment()})
+                await self.reader.meet({topic for topic, _ in begin})
                 if assigned != self._assigned:
                     return {}
                 self.reader.assign(begin)
