@@ -1,4 +1,5 @@
-"""From settings to parts: the one place where they are put together."""
+"""From settings to parts: the one place where they are put together. What a part needs is loaded by those who ask for it: redis-py alone
+takes as long as all else that a sink loads."""
 
 from __future__ import annotations
 
@@ -8,7 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from deploy.security.redis import login_options
 from deploy.settings import Settings, SettingsError
@@ -19,8 +20,10 @@ from schemas.validate import Validator
 from sinks.config import ClickHouse
 from sources.pseudonym import Pseudonyms
 from streams.crash import arm
-from streams.link import Cluster, Connections, SingleNode
-from warroom.states import RedisConfig
+
+if TYPE_CHECKING:
+    from streams.link import Connections
+    from warroom.states import RedisConfig
 
 
 def wall_clock() -> int:
@@ -40,6 +43,8 @@ def validator_of(settings: Settings) -> Validator:
 
 def connections_of(settings: Settings) -> Connections:
     """Connections to Redis or a Redis Cluster."""
+    from streams.link import Cluster, SingleNode
+
     make = Cluster if settings.redis_cluster else SingleNode
     return make(settings.redis_url.get_secret_value(), **_redis_options(settings))
 
@@ -61,6 +66,8 @@ def clickhouse_of(settings: Settings) -> ClickHouse:
 
 def redis_of(settings: Settings) -> RedisConfig:
     """Where the states are, for those who only read."""
+    from warroom.states import RedisConfig
+
     return RedisConfig(
         url=settings.redis_url.get_secret_value(),
         prefix=settings.redis_prefix,
