@@ -162,6 +162,20 @@ def test_killed_again_and_again_at_every_point(
     assert contents(settings.clickhouse) == published.expected
 
 
+def test_a_block_is_finished_as_it_was_begun_although_the_log_has_grown(
+    published: Published, mock_broker: str, topic_prefix: str, clickhouse_url: str, database: str
+) -> None:
+    log = Log(mock_broker, topic_prefix)
+    settings = config(mock_broker, topic_prefix, clickhouse_url, database, block_rows=100_000)
+    for shard, told in published.entries.items():
+        log.publish(shard, told[: STEPS // 2])
+    assert run_until_killed(settings, CrashPoint.SINK_AFTER_INSERT.value, 3)
+    for shard, told in published.entries.items():
+        log.publish(shard, told[STEPS // 2 :])
+    run_until_stored(settings, published.steps, published.transitions, seconds=45, alerts=published.alerts)
+    assert contents(settings.clickhouse) == published.expected
+
+
 def test_two_sinks_on_one_database(published: Published, mock_broker: str, clickhouse_url: str, database: str) -> None:
     settings = config(mock_broker, published.prefix, clickhouse_url, database, block_rows=100)
     with sink_process(settings) as other:
