@@ -17,7 +17,7 @@ import structlog
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from sources.collector.access import Headers, SeenSignatures, check_signature, source_by_token, unknown
-from sources.collector.body import JSON, LINES, records_of
+from sources.collector.body import JSON, LINES, gunzipped, records_of
 from sources.collector.callbacks import actions_of, clicked, echoed, forwarded_by, order_of, told_as_problem, wecom_told
 from sources.collector.collector import Collector
 from sources.collector.delivery import Delivery
@@ -169,19 +169,31 @@ class App:
     async def _collect(self, request: Request, make: Callable[[Source, bytes], Mapped]) -> Answer:
         """Takes what `make` finds in the body of a source. Raises Problem."""
         headers = request.headers
-        _refuse_encoding(headers)
+        is_packed = _is_packed(headers)
         source = source_by_token(self._sources, headers, request.source) or self._signer(request)
         body = await self._read(request)
         try:
             if not source.keys:
-                return await self._take(source, request, _made(make, source, body))
+                return await self._take_body(source, request, make, body, is_packed)
             now = time.time()
-            with self._once(check_signature(source, headers, body, now), now) as taken:
-                found = await self._take(source, request, _made(make, source, body))
+            with self._once(check_signature(source, headers, body, now), now) as taken:  # of the body as it was sent
+                found = await self._take_body(source, request, make, body, is_packed)
                 taken.append(found.status != _AGAIN)
                 return found
         finally:
             self._collector.hold(-len(body))
+
+    async def _take_body(
+        self, source: Source, request: Request, make: Callable[[Source, bytes], Mapped], body: bytes, is_packed: bool
+    ) -> Answer:
+        if not is_packed:
+            return await self._take(source, request, _made(make, source, body))
+        plain = _unpacked(body, self._collector.bounds.body)
+        self._collector.hold(len(plain))
+        try:
+            return await self._take(source, request, _made(make, source, plain))
+        finally:
+            self._collector.hold(-len(plain))
 
     async def _take(self, source: Source, request: Request, told: Mapped) -> Answer:
         self._collector.pass_over(source, len(told.unmapped))
@@ -247,9 +259,16 @@ def _made(make: Callable[[Source, bytes], Mapped], source: Source, body: bytes) 
         return make(source, body)
 
 
-def _refuse_encoding(headers: Headers) -> None:
-    if headers.get(b"content-encoding", b"identity").lower() != b"identity":
-        raise Problem(415, "expected a body without content-encoding")
+def _is_packed(headers: Headers) -> bool:
+    found = headers.get(b"content-encoding", b"identity").strip().lower()
+    if found not in (b"identity", b"gzip", b"x-gzip"):
+        raise Problem(415, f"expected gzip or no content-encoding, found {found.decode('latin-1')!r}", {b"accept-encoding": b"gzip"})
+    return found != b"identity"
+
+
+def _unpacked(body: bytes, most: int) -> bytes:
+    with told_as_problem():
+        return gunzipped(body, most)
 
 
 def _content_type(headers: Headers) -> str:
@@ -276,5 +295,5 @@ def with_cors(app: ASGIApp, origins: list[str]) -> ASGIApp:
     """Lets pages of these origins post: browsers ask before they do."""
     from starlette.middleware.cors import CORSMiddleware
 
-    allowed = ["authorization", "content-type", "traceparent"]
+    allowed = ["authorization", "content-encoding", "content-type", "traceparent"]
     return CORSMiddleware(app, allow_origins=origins, allow_methods=["POST"], allow_headers=allowed)

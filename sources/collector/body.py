@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import zlib
+
 import msgspec
 
 _array = msgspec.json.Decoder(list[msgspec.Raw]).decode
@@ -9,10 +11,31 @@ _BLANK = b" \t\r\n"
 LINES = frozenset({"application/x-ndjson", "application/jsonl", "application/jsonlines", "application/x-jsonlines"})
 """Content types of JSON lines."""
 JSON = "application/json"
+_GZIP = 16 + zlib.MAX_WBITS
+"""zlib's number for gzip's frame."""
 
 
 class BodyError(ValueError):
     """A body that cannot be taken apart."""
+
+
+class BodyTooLarge(BodyError):
+    """A body of which more is unpacked than is allowed."""
+
+
+def gunzipped(body: bytes, most: int) -> bytes:
+    """What was packed with gzip (RFC 1952, one member). At most `most` bytes are unpacked: beyond that BodyTooLarge is raised, BodyError
+    where it is not gzip, not whole, or more than that."""
+    member = zlib.decompressobj(wbits=_GZIP)
+    try:
+        found = member.decompress(body, most + 1)
+    except zlib.error as error:
+        raise BodyError(f"expected gzip: {error}") from None
+    if len(found) > most:
+        raise BodyTooLarge(f"expected a body of at most {most} bytes, also when it is unpacked")
+    if not member.eof or member.unused_data:
+        raise BodyError(f"expected gzip from beginning to end, found {'more behind it' if member.eof else 'its beginning alone'}")
+    return found
 
 
 def records_of(body: bytes, content_type: str) -> list[bytes]:

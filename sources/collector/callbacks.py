@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl
 
 from schemas.tokens import hash_token
 from sources.collector.access import unknown
-from sources.collector.body import BodyError
+from sources.collector.body import BodyError, BodyTooLarge
 from sources.collector.problem import Problem
 from sources.collector.sources_file import Source, SourcesFile
 from sources.mappings.mapped import Mapped, MappingError
@@ -27,6 +27,8 @@ def told_as_problem() -> Iterator[None]:
     """Payloads that are not what they have to be, told to who sent them."""
     try:
         yield
+    except BodyTooLarge as error:
+        raise Problem(413, str(error)) from None
     except (BodyError, MappingError) as error:
         raise Problem(400, str(error)) from None
 

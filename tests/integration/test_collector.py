@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import time
 from collections.abc import Iterator
@@ -119,7 +120,9 @@ def test_each_record_is_answered_by_itself_and_for_the_reason_of_its_dead_letter
         (413, {"content": b" " * 1_048_577}),
         (413, {"content": b"[" + b"1," * 5_000 + b"1]"}),
         (415, {"content": b"{}", "headers": {"content-type": "text/plain"}}),
-        (415, {"content": b"{}", "headers": {"content-encoding": "gzip"}}),
+        (415, {"content": b"{}", "headers": {"content-encoding": "br"}}),
+        (400, {"content": b"{}", "headers": {"content-encoding": "gzip"}}),
+        (413, {"content": gzip.compress(b" " * 1_048_577), "headers": {"content-encoding": "gzip"}}),
         (401, {"headers": {"authorization": ""}}),
         (401, {"headers": {"authorization": "Bearer rflow_unknown"}}),
         (401, {"headers": {"authorization": "Basic eDp5"}}),
@@ -136,6 +139,19 @@ def test_a_request_that_cannot_be_is_told_why(client: httpx.Client, status: int,
     assert answer.status_code == status, answer.text
     assert answer.headers["content-type"] == "application/problem+json"
     assert answer.json()["detail"].startswith("expected ")
+
+
+def test_a_packed_body_is_taken_as_what_it_was_and_signed_as_it_was_sent(place: Site, client: httpx.Client) -> None:
+    packed = {"content-encoding": "gzip"}
+    batch = gzip.compress(json.dumps([touchpoint(), touchpoint(user_id=7)]).encode())
+    assert told(client.post(PATH, content=batch, headers={"content-type": "application/json", **packed})) == [
+        ("accepted", None),
+        ("refused", "invalid_field"),
+    ]
+    body = gzip.compress(json.dumps(touchpoint(channel=None)).encode())
+    with place.client(authorization="") as unnamed:
+        assert unnamed.post(f"{PATH}/shop", content=body, headers={**signed(body), **packed}).status_code == 200
+    assert running(place).metric("rflow_collect_held_bytes") == 0
 
 
 JSON_VALUES = st.recursive(

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+import tracemalloc
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sources.collector.body import JSON, LINES, BodyError, records_of
+from sources.collector.body import JSON, LINES, BodyError, BodyTooLarge, gunzipped, records_of
 
 NDJSON = "application/x-ndjson"
 
@@ -40,3 +42,25 @@ def test_an_array_and_lines_hold_the_same_records(records: list[dict[str, object
     assert records_of(b"[" + b",".join(parts) + b"]", JSON) == parts
     for content_type in LINES:
         assert records_of(b"\n".join(parts), content_type) == parts
+
+
+@given(body=st.binary(max_size=300))
+def test_what_was_packed_is_unpacked(body: bytes) -> None:
+    assert gunzipped(gzip.compress(body), len(body)) == body
+
+
+@given(body=st.binary(max_size=300))
+def test_what_is_not_gzip_or_not_whole_is_told(body: bytes) -> None:
+    packed = gzip.compress(body)
+    for broken in (body, packed[:-1], packed + b"x", packed + packed, b""):
+        with pytest.raises(BodyError, match="expected gzip"):
+            gunzipped(broken, 1000)
+
+
+def test_of_a_bomb_no_more_is_unpacked_than_is_allowed() -> None:
+    bomb = gzip.compress(bytes(20_000_000))
+    tracemalloc.start()
+    with pytest.raises(BodyTooLarge, match="at most 1000 bytes"):
+        gunzipped(bomb, 1000)
+    assert tracemalloc.get_traced_memory()[1] < 100_000
+    tracemalloc.stop()
