@@ -151,3 +151,19 @@ def test_who_was_told_of_an_alert_is_told_of_its_end_whatever_was_silenced_betwe
         tell(book, 3, ended, RESOLVED)
         outlet.step()
         assert [len(records) for _, records in service.taken] == [1, 1, 2]
+
+
+def test_a_silence_holds_back_news_of_an_alert_that_was_told_and_never_its_end(book: AlertBook) -> None:
+    updated = msgspec.structs.replace(FIRING, state=AlertState.UPDATED, version=2)
+    begun_silent, ended_silent = (msgspec.structs.replace(one, alert_id="silent") for one in (FIRING, RESOLVED))
+    with served(Double(webhook)) as service:
+        outlet = Outlet(Webhook("crm", service.url, SECRET), book, lambda: NOW)
+        tell(book, 0, FIRING)
+        outlet.step()
+        book.silence(Silence(silence_id="s", brand="acme", until=NOW + 1, by="ann", because="known"), NOW)
+        for version, records in enumerate(((updated, begun_silent), (RESOLVED, ended_silent)), 1):
+            tell(book, version, *records)
+            outlet.step()
+        sent = [[(one["alert_id"], one["state"]) for one in records] for _, records in service.taken]
+        assert sent == [[(FIRING.alert_id, "firing")], [(FIRING.alert_id, "resolved")]]
+        assert book.withheld("crm") == set()

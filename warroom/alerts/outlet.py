@@ -3,7 +3,8 @@
 Of each state of an alert one message goes. What is sent is noted first: where nobody knows whether it has arrived (no answer, or a process
 that died in between), it goes again only to those who know a repeat for one; else it is counted, told in the log, and passed over.
 
-Of an alert that began under a silence, nobody is told that it is over who was told nothing of it.
+A silence holds back beginnings and news, never an end: who was told of an alert is told that it is over, and who was told nothing of it
+is not.
 """
 
 from __future__ import annotations
@@ -118,15 +119,14 @@ class Outlet:
         silences, now, before = self._book.silences(), self._clock(), self._book.withheld(self.channel.name)
         wanted, withheld = [], set(before)
         for alert in (one.alert for one in told if "planned" not in one.alert.scope):
-            unknown, over = alert.alert_id in withheld, alert.state is AlertState.RESOLVED
-            if silence_of(silences, alert, now) is None:
+            over = alert.state is AlertState.RESOLVED
+            goes = alert.alert_id not in withheld if over else silence_of(silences, alert, now) is None
+            if goes:
+                wanted.append(alert)
+            if goes or over:
                 withheld.discard(alert.alert_id)
-                if not (unknown and over):
-                    wanted.append(alert)
             elif alert.state is AlertState.FIRING:
                 withheld.add(alert.alert_id)
-            elif over:
-                withheld.discard(alert.alert_id)
         return _Sifted(wanted, withheld - before, before - withheld)
 
     def _give_up(self, alerts: Sequence[Alert], outcome: str) -> None:

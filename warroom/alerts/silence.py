@@ -10,7 +10,8 @@ from schemas.alert import Alert
 
 
 class Silence(Struct, frozen=True, kw_only=True):
-    """Alerts of a brand that match are sent through no channel until `until`; the topic and the screen tell them all the same.
+    """Alerts of a brand that match are sent through no channel until `until`, but for the end of one that was sent before; the topic and
+    the screen tell them all the same.
 
     Empty fields match all: `rule` is the detector, `flow` is `R2>R3`, `channel` the one an alert is about. Times are epoch milliseconds by
     the wall clock, also where figures go by the events'. `ended_by` is who ended it early.
