@@ -33,6 +33,7 @@ SUPPOSED, SEEN = 0.04, 6
 COMMON = 0.1
 """Scatter of rates between stretches, as a relative standard deviation, that is nothing special: few figures are not believed much more."""
 
+_HIGHEST = 0.99
 _CAP = 3.0
 _TRIMMED = 12
 _EXACT = 20_000
@@ -55,6 +56,11 @@ class UsualRate(Struct, frozen=True, kw_only=True):
     def expected(self, done: int, measure: float, *, alone: bool) -> float:
         """How many are to be expected of `measure` tries; where those that were done are tries of their own (`alone`), of the rest."""
         return (measure - done) * self.rate / (1 - self.rate) if alone else measure * self.rate
+
+    def moved(self, level: float, scatter: float) -> UsualRate:
+        """A rate `level` times as high that scatters by so much."""
+        rate = min(self.rate * level, _HIGHEST)
+        return UsualRate(rate=rate, rho=min(scatter**2 * rate / (1 - rate), 0.5))
 
     def at_least(self, scatter: float) -> UsualRate:
         """The same rate, taken to scatter by no less."""

@@ -40,7 +40,7 @@ _HALF_BACK = 0.5
 
 class Incident(Struct, frozen=True, kw_only=True):
     """One alert's life: `began` is the minute in which it fired, `clear` counts minutes in a row back at what is usual, `ended` is 0 while
-    it is open. `among`: it is judged by its part among its siblings."""
+    it is open."""
 
     alert: Alert
     key: Key
@@ -50,7 +50,6 @@ class Incident(Struct, frozen=True, kw_only=True):
     at_stake: float
     clear: int = 0
     ended: int = 0
-    among: bool = False
     with_it: tuple[tuple[str, str], ...] = ()
 
     @property
@@ -188,7 +187,7 @@ class Judge:
         for pair, one in incidents.items():
             if one.ended:
                 continue
-            now = self.flows.measure(one.key, min(max(one.minutes, 3), 10), at, among=one.among)
+            now = self.flows.measure(one.key, min(max(one.minutes, 3), 10), at)
             if now is None:
                 continue
             rule = _rule(one, rules)
@@ -252,7 +251,6 @@ class Judge:
             minutes=finding.minutes,
             change=finding.change,
             at_stake=float(stake.users),
-            among=finding.among,
         )
         return alert
 
@@ -263,7 +261,7 @@ class Judge:
         channels = self.flows.by_channel(*pair, minutes) if first.change < 0 else []
         of_it = first.missing if first.key.channel is None else 0.0
         if channels and channels[0].share >= MOST_OF_IT and channels[0].missing >= MOST_OF_IT * of_it:
-            narrow = self.flows.measure(Key(*pair, channels[0].label), minutes, at, among=first.among)
+            narrow = self.flows.measure(Key(*pair, channels[0].label), minutes, at)
             if narrow is not None and narrow.change < 0:
                 return _with(narrow, surprise=first.surprise, since=first.since, by_sag=first.by_sag), channels
         whole = next((one for one in found if one.key.channel is None), None)

@@ -4,17 +4,17 @@ The rate of a flow is its moves over the touchpoints (orders excepted) of those 
 midnight peak by itself changes no rate. Moves into a layer that orders lead to, and moves down, are not among those touchpoints and are
 added to them: the rate is then of what people chose to do.
 
-A channel is judged by its part of its flow too where there are enough of them: what moves the whole flow is no news of it then. Of flows
-into layers that orders lead to as much more is expected in a rush as the others of them tell (`warroom.alerts.siblings`).
+Where a flow has enough channels, what moves all of them is no news of one. Of flows into layers that orders lead to as much more is
+expected in a rush as the others of them tell (`warroom.alerts.siblings`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from math import log10
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from math import hypot, log10
 
 from msgspec import Struct
-from msgspec.structs import replace as _with
 
 from schemas.ladder import Ladder
 from schemas.times import DAY_MS, MINUTE_MS
@@ -22,19 +22,17 @@ from schemas.touchpoint import Kind
 from warroom.alerts.conversion import UsualRate, judge_drop, judge_rise, standard_score
 from warroom.alerts.earlier import Earlier, Line
 from warroom.alerts.judged import surprise
-from warroom.alerts.minutes import LONG, LONGEST, Key, Minute, Track
+from warroom.alerts.minutes import LONGEST, Key, Minute, Track
 from warroom.alerts.origin import Share, shares
 from warroom.alerts.rules import FlowRule
 from warroom.alerts.selling import Selling
-from warroom.alerts.siblings import Rush, Siblings
+from warroom.alerts.siblings import Rush, Siblings, common_level
 
 WINDOWS = (1, 2, 3, 5, 10, 20, 30, 60)
 """Minutes that are judged together: a deep drop shows in one, a shallow one in many."""
 _LOOKS = 20
 _BELOW = 0.04
-"""A part that shrinks while its own rate is nearer than this to what it was is no drop."""
-_STILL = 0.6
-"""Of the bar, in powers of ten: how surprising a part must be that is held against fewer siblings."""
+"""A channel that is nearer than this to its own rate has not dropped, whatever its siblings did."""
 _LOOK_CLOSER = 3.5
 """Standard deviations from which the exact chance is worked out."""
 
@@ -65,7 +63,7 @@ def shape_of(ladder: Ladder, brand: str) -> Shape:
 
 class Finding(Struct, frozen=True, kw_only=True):
     """A rate out of the ordinary: over the last `minutes`, of `tried` touchpoints `done` moves instead of those `expected`. `by_sag`: CUSUM
-    found it. `among`: `expected` is its part of what its siblings did, and `tried` what they did."""
+    found it."""
 
     key: Key
     done: int
@@ -75,7 +73,6 @@ class Finding(Struct, frozen=True, kw_only=True):
     surprise: float
     since: int
     by_sag: bool = False
-    among: bool = False
 
     @property
     def change(self) -> float:
@@ -110,6 +107,7 @@ class Flows:
         self._forward: dict[Key, bool] = {}
         self._siblings: dict[tuple[str, str], Siblings] = {}
         self._rush = Rush()
+        self._recent: dict[tuple[tuple[str, str], int], dict[Key, tuple[int, float]]] = {}
 
     def add(self, minute: Minute, frozen: frozenset[tuple[str, str]] = frozenset()) -> None:
         """The next minute; minutes must come one after the other. `frozen` flows are not learnt from."""
@@ -118,6 +116,7 @@ class Flows:
                 self._follow(Key(*pair))
                 for channel in channels:
                     self._follow(Key(*pair, channel))
+        self._recent.clear()
         factors: dict[tuple[str, str], float] = {}
         counts: dict[tuple[str, str], dict[Key, int]] = {}
         self._selling.add(minute)
@@ -176,56 +175,55 @@ class Flows:
         """Reverse flows that are clearly above what is usual."""
         yield from self._judged(at, rule, down=False)
 
-    def _judged(self, at: int, rule: FlowRule, *, down: bool) -> Iterator[Finding]:
-        of_kind = [
-            (key, among)
+    def judged(self, rule: FlowRule, *, down: bool) -> list[Key]:
+        """The keys that are judged, forward ones or reverse ones: they share what is allowed of false alarms."""
+        return [
+            key
             for key, forward in self._forward.items()
-            if forward is down and (rule.by_channel or key.channel is None)
-            for among in ((False, True) if self._has_siblings(key) else (False,))
-            if _is_alive(self._track(key, among=among), rule)
+            if forward is down and (rule.by_channel or key.channel is None) and _is_alive(self.tracks[key], rule)
         ]
-        whole = sum(key.channel is None for key, _ in of_kind)
+
+    def _judged(self, at: int, rule: FlowRule, *, down: bool) -> Iterator[Finding]:
+        of_kind = self.judged(rule, down=down)
+        whole = sum(key.channel is None for key in of_kind)
         bars = {True: bars_of(rule, whole), False: bars_of(rule, len(of_kind) - whole)}
-        for key, among in of_kind:
-            track = self._track(key, among=among)
-            found = None if track is None else judge_track(key, track, at, rule, bars[key.channel is None], down=down)
-            if found is not None and among:
-                found = self._among(found, bars[key.channel is None][0])
+        for key in of_kind:
+            track = self.tracks[key]
+            found = judge_track(key, track, at, rule, bars[key.channel is None], down=down, usual_of=partial(self._usual, key))
             if found is not None:
                 yield found
 
-    def _has_siblings(self, key: Key) -> bool:
-        """Whether a key is judged among its siblings too."""
-        group = self._group(key)
-        return group is not None and self._siblings[group].enough
+    def _usual(self, key: Key, minutes: int) -> UsualRate | None:
+        """What is usual of a key over the last minutes, by its siblings too where it has any that tell."""
+        track = self.tracks[key]
+        usual, group = track.usual_over(minutes), self._group(key)
+        if usual is None or group is None or not self._siblings[group].enough:
+            return usual
+        scatter, whole = self._siblings[group].scatter(key, minutes), self.tracks[Key(*group)].usual_over(minutes)
+        if scatter is None or whole is None:
+            return usual
+        others = [counts for other, counts in self._channels(group, minutes).items() if other != key]
+        common = common_level(others, whole.scatter)
+        return usual if common is None else usual.moved(common.level, hypot(scatter, common.scatter))
 
-    def _track(self, key: Key, *, among: bool) -> Track | None:
-        group = self._group(key) if among and key in self._forward else None
-        if among:
-            return None if group is None else self._siblings[group].tracks.get(key)
-        return self.tracks.get(key)
+    def _channels(self, pair: tuple[str, str], minutes: int) -> dict[Key, tuple[int, float]]:
+        """(done, expected) of each channel of a flow over the last minutes, each by its own rate."""
+        known = self._recent.get((pair, minutes))
+        if known is None:
+            known = {}
+            for key in self._siblings[pair].keys:
+                track = self.tracks[key]
+                if track.usual is not None:
+                    done, _, measure = track.last(minutes)
+                    known[key] = done, track.usual.expected(done, measure, alone=track.alone)
+            self._recent[pair, minutes] = known
+        return known
 
-    def _among(self, found: Finding, bar: float) -> Finding | None:
-        """A finding among siblings, of the flow's own touchpoints; None if it is a sibling's rise, or its own rate is not lower."""
-        group, known = self._group(found.key), min(found.minutes, LONGEST)
-        own = self.measure(found.key, known, found.since)
-        if group is None or own is None:
-            return None
-        if own.change > -_BELOW or self._siblings[group].missing(found.key, known) < _STILL * bar:
-            return None
-        return self._by_touchpoints(found)
-
-    def _by_touchpoints(self, found: Finding) -> Finding:
-        known = min(found.minutes, LONGEST)
-        return _with(found, tried=round(self.tracks[found.key].last(known).tried * found.minutes / known), among=True)
-
-    def measure(self, key: Key, minutes: int, at: int, *, among: bool = False) -> Finding | None:
+    def measure(self, key: Key, minutes: int, at: int) -> Finding | None:
         """How a flow stands over the last minutes, alarming or not; None before anything is usual."""
-        track = self._track(key, among=among)
-        if track is None or track.usual is None:
-            return None
-        found = _finding(key, track, track.usual, minutes, at, 0.0)
-        return self._by_touchpoints(found) if among else found
+        track = self.tracks.get(key)
+        usual = None if track is None else self._usual(key, minutes)
+        return None if track is None or usual is None else _finding(key, track, usual, minutes, at, 0.0)
 
     def by_channel(self, from_: str, to: str, minutes: int) -> list[Share]:
         """Which channels account for what is missing of a flow, the largest part first: each channel's expected moves, at its own usual
@@ -243,13 +241,12 @@ class Flows:
         for key, track in self.tracks.items():
             if (key.from_, key.to) == pair:
                 track.forgive()
-        for track in self._siblings[pair].tracks.values() if pair in self._siblings else ():
-            track.forgive()
+        self._recent.clear()
 
 
-def _is_alive(track: Track | None, rule: FlowRule) -> bool:
+def _is_alive(track: Track, rule: FlowRule) -> bool:
     """Whether so much is to be expected within the longest window that it could alarm: what cannot takes no part of what is allowed."""
-    if track is None or track.usual is None:
+    if track.usual is None:
         return False
     done, _, measure = track.last(LONGEST)
     return track.seen < LONGEST or track.usual.expected(done, measure, alone=track.alone) >= rule.least_expected
@@ -271,9 +268,11 @@ def bars_of(rule: FlowRule, keys: int) -> tuple[float, ...]:
     return tuple(log10(looks * min(1.0, _LOOKS / minutes)) for minutes in WINDOWS)
 
 
-def judge_track(key: Key, track: Track, at: int, rule: FlowRule, bars: Sequence[float], *, down: bool) -> Finding | None:
-    """The window of a key that is the most surprising beyond its bar, if any is."""
-    if track.usual is None or track.usual_long is None:
+def judge_track(
+    key: Key, track: Track, at: int, rule: FlowRule, bars: Sequence[float], *, down: bool, usual_of: Callable[[int], UsualRate | None]
+) -> Finding | None:
+    """The window of a key that is the most surprising beyond its bar, if any is; `usual_of` tells what is usual of so many minutes."""
+    if track.usual is None:
         return None
     best: Finding | None = None
     beyond = 0.0
@@ -284,9 +283,12 @@ def judge_track(key: Key, track: Track, at: int, rule: FlowRule, bars: Sequence[
             break
         begin = sums[-1 - minutes]
         done, measure = end.done - begin.done, end.measure - begin.measure
-        usual = track.usual_long if minutes >= LONG else track.usual
+        own = track.usual_over(minutes) or track.usual
+        if not _is_off(track, done, measure, own, min(_BELOW, rule.least_change), down=down):
+            continue  # whatever its siblings did
+        usual = usual_of(minutes) or own
         expected = usual.expected(done, measure, alone=track.alone)
-        if expected < rule.least_expected or abs(done - expected) < rule.least_change * expected or (done < expected) is not down:
+        if expected < rule.least_expected or not _is_off(track, done, measure, usual, rule.least_change, down=down):
             continue
         if abs(standard_score(done, measure, usual)) < _LOOK_CLOSER:
             continue
@@ -296,6 +298,12 @@ def judge_track(key: Key, track: Track, at: int, rule: FlowRule, bars: Sequence[
     if best is None and down and track.sag.alarming:
         best = _sagging(key, track, track.usual, at, rule)
     return best
+
+
+def _is_off(track: Track, done: int, measure: int, usual: UsualRate, change: float, *, down: bool) -> bool:
+    """Whether what was done is off by this fraction of what is usual, to one side."""
+    expected = usual.expected(done, measure, alone=track.alone)
+    return (expected - done if down else done - expected) >= change * expected
 
 
 def _finding(key: Key, track: Track, usual: UsualRate, minutes: int, at: int, how_surprising: float) -> Finding:

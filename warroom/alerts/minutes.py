@@ -100,6 +100,10 @@ class Track:
         if whole is not None and whole.usual_long is not None:
             self.usual_long = self.usual_long.at_least(whole.usual_long.scatter)
 
+    def usual_over(self, minutes: int) -> UsualRate | None:
+        """What is usual of so many minutes together."""
+        return self.usual_long if minutes >= LONG else self.usual
+
     def last(self, minutes: int) -> Tally:
         """The sum of the last so many minutes."""
         end, begin = self.sums[-1], self.sums[-1 - min(minutes, self.seen)]

@@ -1,10 +1,13 @@
-"""What siblings tell of a flow: the channels of one flow by their parts of it, the flows into layers that orders lead to by a common rush.
-Pure.
+"""What siblings tell of a flow: the channels of one flow by what moves all of them, the flows into layers that orders lead to by a common
+rush. Pure.
 
-A channel's part of its flow is steadier than its own count, since what moves all of them leaves it as it is. It is judged as a rate is
-(`warroom.alerts.conversion`), of what all siblings did: the beta-binomial of one part against the rest, a Dirichlet-multinomial's margin
-(Gelman et al., "Bayesian Data Analysis", 3rd edition, section 3.4). A part also shrinks where a sibling grows, and that is no drop. So the
-sibling that is furthest above its part is left out, and what is missing must still be missing among the others.
+What moves a whole flow moves its channels alike, and is no drop of one of them. How far the flow is off in the minutes judged is told by
+two: by how much it wanders as a rule, and by what the channel's siblings did. The first is a Gamma distribution about 1, the second a
+Poisson count, so what is believed is a Gamma distribution again (Gelman et al., "Bayesian Data Analysis", 3rd edition, section 2.6): the
+channel is held against its own rate times the mean of that, with its standard deviation beside what the channel's part of the flow
+scatters by. Where siblings are further off than the flow ever wanders (Box 1980, "Sampling and Bayes' inference in scientific modelling
+and robustness", Journal of the Royal Statistical Society A 143: the prior predictive check), they alone are believed, without the one
+that grew most.
 
 In a rush people of every layer buy several times as often: by how much, those of the other layers tell in the same minutes. The one that
 tells least is believed, and of that a part.
@@ -13,16 +16,19 @@ tells least is believed, and of that a part.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from math import sqrt
+from typing import NamedTuple
 
-from warroom.alerts.conversion import UsualRate, judge_drop
-from warroom.alerts.judged import surprise
+from warroom.alerts.conversion import STEADIEST
 from warroom.alerts.minutes import Key, Track
 
 Pair = tuple[str, str]
 
 LEAST = 3
 """Siblings that must be, or there would be nobody left to compare with."""
+_ORDINARY = 3.0
+"""Standard deviations up to which siblings are off as the flow is now and then."""
 RUSH_MINUTES = 3
 """Over which a rush is told."""
 RUSH_LEAST = 50.0
@@ -31,42 +37,61 @@ RUSH_TRUST = 0.8
 """Of the logarithm of what the siblings tell: those who stand in no layer do not rush as those who have joined do."""
 
 
+class Common(NamedTuple):
+    """How many times as often as usual what moves a channel's flow lets expect it, and how closely that is known (a relative standard
+    deviation)."""
+
+    level: float
+    scatter: float
+
+
+def common_level(others: Sequence[tuple[int, float]], wander: float) -> Common | None:
+    """From (done, expected) of a channel's siblings, of a flow that wanders by so much (a relative standard deviation); None where nothing
+    is expected of them."""
+    done, expected = sum(x for x, _ in others), sum(e for _, e in others)
+    if expected <= 0 or wander <= 0:
+        return None
+    if abs(done / expected - 1) <= _ORDINARY * sqrt(wander**2 + 1 / expected):
+        known = 1 / wander**2
+        return Common((known + done) / (known + expected), sqrt(1 / (known + done)))
+    most, its = max(others, key=lambda one: one[0] - one[1])
+    left, rest = done - most, expected - its
+    return Common(left / rest, sqrt(1 / left)) if left > 0 and rest > 0 else None
+
+
 class Siblings:
-    """The parts of one group, minute after minute."""
+    """The channels of one flow, minute after minute: by how much each one's part of it scatters."""
 
     def __init__(self) -> None:
-        self.tracks: dict[Key, Track] = {}
+        self._parts: dict[Key, Track] = {}
 
     def add(self, at: int, counts: Mapping[Key, int], *, frozen: bool) -> None:
         """The next minute of all siblings that are known; each is followed from its first move on."""
         total = sum(counts.values())
         for key, done in counts.items():
-            if key not in self.tracks:
-                self.tracks[key] = Track(alone=True)
-            self.tracks[key].add(at, done, total - done, frozen=frozen)
+            if key not in self._parts:
+                self._parts[key] = Track(alone=True)
+            self._parts[key].add(at, done, total - done, frozen=frozen)
+
+    @property
+    def keys(self) -> Iterable[Key]:
+        """All that are known."""
+        return self._parts
 
     @property
     def enough(self) -> bool:
         """Whether there are so many that one can be held against the others."""
-        return sum(track.usual is not None for track in self.tracks.values()) >= LEAST
+        return sum(part.usual is not None for part in self._parts.values()) >= LEAST
 
-    def missing(self, key: Key, minutes: int) -> float:
-        """How surprising (powers of ten) it is that a sibling has so little of the last minutes, among the others without the one that grew
-        most; 0 where it has not less, or that cannot be told."""
-        known = {one: track for one, track in self.tracks.items() if track.usual is not None}
-        own = known.get(key)
-        if own is None or own.usual is None or not self.enough:
-            return 0.0
-        done = {one: track.last(minutes).done for one, track in known.items()}
-        part = {one: track.usual.rate for one, track in known.items() if track.usual is not None}
-        total = sum(done.values())
-        whole = sum(part.values())
-        grown = max((one for one in known if one != key), key=lambda one: done[one] - part[one] / whole * total)
-        left, rest = total - done[grown], whole - part[grown]
-        if left <= 0 or rest <= part[key] or done[key] * rest >= left * part[key]:
-            return 0.0
-        usual = UsualRate(rate=part[key] / rest, rho=1e-9).at_least(own.usual.scatter)
-        return surprise(judge_drop(done[key], left, usual))
+    def scatter(self, key: Key, minutes: int) -> float | None:
+        """By how much a channel scatters beside what moves all of them, in stretches of so many minutes (a relative standard deviation);
+        None while that is not known. A part of `p` scatters by 1 - p times as much as what it is a part of."""
+        part = self._parts.get(key)
+        usual = None if part is None else part.usual_over(minutes)
+        if usual is None:
+            return None
+        beyond = max(0.0, usual.scatter**2 - STEADIEST**2)
+        return sqrt(STEADIEST**2 + beyond / (1 - usual.rate) ** 2)
 
 
 class Rush:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from random import Random
 
+import pytest
+
 from bench.days import poisson
 from schemas.alert import Alert, AlertState
 from schemas.ladder_file import load_ladder
@@ -13,7 +15,7 @@ from warroom.alerts.engine import BrandState, Facts, Judge, Worth
 from warroom.alerts.flows import Flows, shape_of
 from warroom.alerts.minutes import Key, Minute
 from warroom.alerts.rules import Rules
-from warroom.alerts.siblings import Siblings
+from warroom.alerts.siblings import Common, Siblings, common_level
 
 START = from_rfc3339("2026-11-10T12:00:00Z")
 SHAPE = shape_of(load_ladder("5r"), "acme")
@@ -78,16 +80,28 @@ def test_where_one_grows_the_others_have_not_dropped() -> None:
     assert firing(minutes(grown)) == []
 
 
-def test_what_is_missing_is_told_without_the_one_that_grew_most_and_of_two_nothing_is() -> None:
+def test_how_far_the_flow_is_off_is_believed_by_its_wandering_and_by_what_siblings_did() -> None:
+    level, scatter = common_level([(5_700, 6_000.0), (3_800, 4_000.0)], 0.03) or Common(0.0, 0.0)
+    assert level == pytest.approx((1 / 0.03**2 + 9_500) / (1 / 0.03**2 + 10_000))
+    assert scatter == pytest.approx((1 / 0.03**2 + 9_500) ** -0.5)
+    assert common_level([(0, 0.0)], 0.03) is None
+
+
+def test_siblings_that_are_further_off_than_the_flow_wanders_are_believed_without_the_one_that_grew_most() -> None:
+    assert common_level([(900, 300.0), (310, 300.0), (290, 300.0)], 0.03) == Common(1.0, 600**-0.5)
+    halved = common_level([(150, 300.0), (160, 300.0), (140, 300.0)], 0.03)
+    assert halved is not None
+    assert halved.level == pytest.approx(290 / 600)
+    assert common_level([(900, 300.0)], 0.03) is None
+
+
+def test_of_two_channels_none_is_held_against_the_other() -> None:
     keys = [Key("R2", "R3", name) for name in ("a", "b", "c")]
     three, two = Siblings(), Siblings()
     for minute in range(120):
-        counts = dict.fromkeys(keys, 30)
-        if minute >= 110:
-            counts[keys[0]] = 90
-        three.add(START + minute * MINUTE_MS, counts, frozen=False)
+        three.add(START + minute * MINUTE_MS, dict.fromkeys(keys, 30), frozen=False)
         two.add(START + minute * MINUTE_MS, dict.fromkeys(keys[:2], 30), frozen=False)
     assert three.enough
     assert not two.enough
-    assert three.missing(keys[1], 10) < 0.5
-    assert two.missing(keys[1], 10) == 0.0
+    assert three.scatter(keys[0], 10) is not None
+    assert three.scatter(Key("R2", "R3", "d"), 10) is None
