@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from random import Random
@@ -25,6 +25,10 @@ from warroom.alerts.flows import shape_of
 from warroom.alerts.minutes import Minute
 
 BRAND = "acme"
+WAVERING = 0.03
+"""By how much a flow's rate wanders from one quarter of an hour to the next (relative standard deviation), as people do."""
+QUARTER = 15
+"""Minutes."""
 Pair = tuple[str, str]
 
 
@@ -102,13 +106,43 @@ class Dent(Struct, frozen=True, kw_only=True):
         return replace(minute, moves={**minute.moves, self.pair: kept})
 
 
+COUNTED: dict[str, Callable[[Minute], int]] = {
+    "orders": lambda minute: minute.orders,
+    "joins": lambda minute: minute.arrivals.get(Kind.MEMBERSHIP.topic, 0),
+    "exposures": lambda minute: minute.arrivals.get(Kind.EXPOSURE.topic, 0),
+}
+"""What is counted of a minute, by name."""
+
+
+class Lack(Struct, frozen=True, kw_only=True):
+    """A seeded drop of a count of COUNTED, while the flows go on as they do: what moved nobody stays away."""
+
+    count: str
+    begin: int
+    minutes: int
+    share: float
+
+    def cut(self, day: Sequence[Minute], seed: int) -> list[Minute]:
+        """The minutes of a day in which it holds, with what it takes away taken away."""
+        random = Random(f"lack {seed}")
+        return [self._thinned(minute, random) for minute in day[self.begin : self.begin + self.minutes]]
+
+    def _thinned(self, minute: Minute, random: Random) -> Minute:
+        count = COUNTED[self.count](minute)
+        kept = binomial(random, count, 1 - self.share)
+        if self.count == "orders":
+            return replace(minute, orders=kept, gmv=minute.gmv * kept // max(1, count))
+        topic = {"joins": Kind.MEMBERSHIP, "exposures": Kind.EXPOSURE}[self.count].topic
+        return replace(minute, arrivals={**minute.arrivals, topic: kept})
+
+
 class Mould:
     """What days are drawn from: how often each move follows a touchpoint, by layer and channel, as one folded day of the simulator has it
     (moves into layers that are bought in the rush apart from the rest: in the rush people buy more, and do nothing else otherwise); the
     layers' shares hour by hour; and the simulator's own curve of traffic."""
 
     def __init__(self, config: SimulatorConfig, minutes: Sequence[Minute]) -> None:
-        self._bought = shape_of(config.ladder, BRAND).bought
+        self.bought = shape_of(config.ladder, BRAND).bought
         self.start = config.start_ms
         self._config = config
         self.rush = self._rush()
@@ -124,7 +158,7 @@ class Mould:
         self._orders = {rush: self._ordered(minutes, rush) for rush in (True, False)}
 
     def _rate(self, pair: Pair, channel: str, rush: bool) -> float:
-        apart = pair[1] in self._bought
+        apart = pair[1] in self.bought
         when = (rush,) if apart else (True, False)
         tried = sum(self._touches[one][pair[0]] for one in when)
         return sum(self._moves[one][pair, channel] for one in when) / max(1, tried)
@@ -157,14 +191,20 @@ class Mould:
         usual = quiet[len(quiet) // 2]
         return [counts[i] / usual for i in range(round(self._config.hours * 60))]
 
-    def day(self, curve: Sequence[float], rate: float, seed: int, *, wavering: float = 0.03, tilt: float = 0.0) -> list[Minute]:
+    def day(self, curve: Sequence[float], rate: float, seed: int, *, wavering: float = WAVERING, tilt: float = 0.0) -> list[Minute]:
         """A day with `rate` touchpoints a minute at a usual moment. `wavering`: each flow's rate itself wanders by so much within a quarter
         of an hour (relative standard deviation), as people do and a binomial does not. `tilt`: the rates of the whole day are off those
-        of the mould by so much, each flow's by itself: another promotion."""
+        of the mould by so much, each flow's by itself, and its rush is stronger or weaker by so much, each flow's by `wavering` besides:
+        another promotion."""
         random = Random(f"day {seed}")
-        tilted = {pair: random.gauss(1, tilt) for pair in sorted({pair for pair, _ in self._rates[False]})}
+        pairs = sorted({pair for pair, _ in self._rates[False]})
+        tilted = {False: {pair: random.gauss(1, tilt) for pair in pairs}}
+        tilted[True] = dict(tilted[False])
+        if tilt:
+            rush = random.gauss(1, tilt)
+            tilted[True] |= {pair: tilted[False][pair] * rush * random.gauss(1, wavering) for pair in pairs if pair[1] in self.bought}
         drift: dict[tuple[int, Pair], float] = {}
-        return [self._minute(i, level * rate, random, tilted, drift, wavering) for i, level in enumerate(curve)]
+        return [self._minute(i, level * rate, random, tilted[i in self.rush], drift, wavering) for i, level in enumerate(curve)]
 
     def _minute(
         self, i: int, level: float, random: Random, tilted: dict[Pair, float], drift: dict[tuple[int, Pair], float], wavering: float
@@ -174,7 +214,7 @@ class Mould:
         total = sum(hour.values()) or 1
         touches = {layer: poisson(random, level * count / total) for layer, count in hour.items()}
         shares = {
-            (pair, channel): rate * tilted[pair] * drift.setdefault((i // 15, pair), random.gauss(1, wavering))
+            (pair, channel): rate * tilted[pair] * drift.setdefault((i // QUARTER, pair), random.gauss(1, wavering))
             for (pair, channel), rate in self._rates[rush].items()
         }
         moves = self._moved(random, touches, shares)
@@ -189,12 +229,12 @@ class Mould:
         """Who moves. A touchpoint moves its user once: each kind of move draws from what the others left; moves by orders do not."""
         whole: dict[str, float] = defaultdict(float)
         for (pair, _), share in shares.items():
-            if pair[1] not in self._bought:
+            if pair[1] not in self.bought:
                 whole[pair[0]] += share
         moves: dict[Pair, dict[str, int]] = defaultdict(dict)
         left, rest = dict(touches), {layer: max(1.0, total) for layer, total in whole.items()}
         for (pair, channel), share in shares.items():
-            if pair[1] in self._bought:
+            if pair[1] in self.bought:
                 done = poisson(random, touches.get(pair[0], 0) * share)
             else:
                 done = binomial(random, left.get(pair[0], 0), share / max(share, rest[pair[0]]))

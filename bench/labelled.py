@@ -27,7 +27,7 @@ from typing import Protocol
 import msgspec
 from msgspec import Struct
 
-from bench.detection import markdown
+from bench.detection_tables import markdown
 from bench.made_series import Made, made_counts, made_figure
 from schemas.times import DAY_MS, HOUR_MS
 from warroom.alerts.labelled import LabelledError, Series, Window, evaluate, read_series, read_windows
