@@ -3,7 +3,7 @@
 The engine is the one that runs (`engine.Judge`), on a state of its own: nothing is written, told or sent. Some things differ from the day
 itself. Figures are final, where live ones lacked what came late. What a user is worth is looked up anew every hour, not every five minutes.
 Promotions are taken as their last version tells, operators' notes are left out.
-Of what can be wrong with the pipeline only an input topic that falls silent is in the figures; that it stood still is not.
+Of what can be wrong with the pipeline only silence, of an input topic or of all, is in the figures; that it stood still is not.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """From findings to alerts: few and right. Pure: a brand's minutes in, records of the `alerts` topic out, the state in between a value.
 
-1. The pipeline's gate comes first: while figures cannot be trusted, no flow is judged, and for some minutes after. Nor does a flow alarm
-   in a minute in which an input topic is silent: that may be its source.
+1. The pipeline's gate comes first: while figures cannot be trusted, no flow is judged, and for some minutes after, nor are those minutes
+   held against it. Nor does a flow alarm in a minute in which an input topic is silent: that may be its source.
 2. Of each flow there is one alert at a time, whatever windows and channels find it; most of what is missing gives its scope.
 3. A flow that ends in the same layer as one that is alarming, and began when it did, is told with it and not apart.
 4. An open alert resolves after some minutes in a row back at what is usual (nearer to it than what would alarm), and keeps still a while.
@@ -110,10 +110,18 @@ class Judge:
             self._take(minute)
             self._forgive(one for one in self.state.incidents if one.ended == minute.at)
 
-    def silent_sources(self, rules: Rules) -> list[str]:
-        """Input topics that are silent while the others go on."""
+    def silent_sources(self, rules: Rules, *, quiet: float = 0.0, over: bool = False) -> list[str]:
+        """What is silent: an input topic while the others go on, the brand's all, or for `quiet` seconds those of every brand. `over`:
+        later minutes than those judged are known to bring something."""
         rule = rules.pipeline
-        return [f"nothing comes by {topic}" for topic in self.sources.silent(rule.silent_surprise)] if rule.enabled else []
+        if not rule.enabled:
+            return []
+        silent = [f"nothing comes by {topic}" for topic in self.sources.silent(rule.silent_surprise)]
+        if self.sources.gone(rule.lag_seconds) and not over:
+            silent.append("nothing comes of this brand by any topic")
+        elif quiet >= rule.lag_seconds and self.sources.missing(quiet):
+            silent.append(f"no input for {quiet:.0f} s")
+        return silent
 
     def gate(self, causes: Sequence[str], at: int, rules: Rules) -> list[Alert]:
         """The pipeline's own alert: `causes` say what stands still, in English, none if nothing does; `at` is the time by the clock."""
@@ -134,13 +142,16 @@ class Judge:
         if self.state.judged >= at:
             self._forgive(one for one in self.state.incidents if one.ended == at)
             return []
-        since = 0 if not well else self.state.well_since or at
+        away = rules.pipeline.enabled and self.sources.away
+        since = 0 if away or not well else self.state.well_since or at
         incidents = {(one.key.from_, one.key.to): one for one in self.state.incidents}
         told: list[Alert] = []
-        if well and at - since >= rules.pipeline.settle_minutes * MINUTE_MS * (self.state.judged > 0):
+        if since and at - since >= rules.pipeline.settle_minutes * MINUTE_MS * (self.state.judged > 0):
             told += self._go_on(incidents, at, rules, worth)
             if not (rules.pipeline.enabled and self.sources.doubtful(rules.pipeline.silent_surprise)):
                 told += self._begin(incidents, at, rules, worth)
+        else:
+            self.flows.forgive()
         kept = tuple(one for one in incidents.values() if not one.ended or at - one.ended < 24 * 60 * MINUTE_MS)
         self.state = _with(self.state, judged=at, well_since=since, incidents=kept)
         return told
@@ -179,8 +190,7 @@ class Judge:
     def _forgive(self, ended: Iterable[Incident]) -> None:
         """What was seen while an alert was open is not held against what comes after its end."""
         for one in ended:
-            for pair in one.flows:
-                self.flows.forgive(*pair)
+            self.flows.forgive(*one.flows)
 
     def _go_on(self, incidents: dict[tuple[str, str], Incident], at: int, rules: Rules, worth: Worth) -> list[Alert]:
         told = []

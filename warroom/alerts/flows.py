@@ -235,11 +235,11 @@ class Flows:
                 missing[key.channel] = track.usual.expected(done, measure, alone=track.alone) - done
         return shares(missing)
 
-    def forgive(self, from_: str, to: str) -> None:
-        """After an alert: the slow sags of the flow begin anew."""
-        pair = (from_, to)
+    def forgive(self, *pairs: tuple[str, str]) -> None:
+        """After an alert, or while figures cannot be trusted: what was seen of these flows, of all if none is given, is not held against
+        what comes."""
         for key, track in self.tracks.items():
-            if (key.from_, key.to) == pair:
+            if not pairs or (key.from_, key.to) in pairs:
                 track.forgive()
         self._recent.clear()
 

@@ -47,8 +47,6 @@ _WORTH_SECONDS = 300.0
 _BRANDS_SECONDS = 30.0
 _LATEST_DAYS = 2
 _LOOKS = 4
-_MISSED = 30
-"""Records that were to be expected in a silence that is told."""
 
 
 class Overtaken(SinkError):
@@ -100,7 +98,7 @@ class Watch:
         self._brands: tuple[float, list[str]] = (0.0, [])
         self._file = RulesFile(config.rules)
         self._down_since: float | None = None
-        self._quiet = False
+        self._quiet = 0.0
         self.looked = 0.0
         """when it last got through, by the monotonic clock"""
 
@@ -165,7 +163,8 @@ class Watch:
         now = time.monotonic()
         self._ask(now)
         found = freshness(self._vitals.vitals(now), Limits(quiet=float(self._rules.pipeline.lag_seconds)))
-        self._quiet = not self._config.event_clock and any(one.reason is Reason.NO_EVENTS for one in found.causes)
+        quiet = max((one.seconds for one in found.causes if one.reason is Reason.NO_EVENTS), default=0.0)
+        self._quiet = 0.0 if self._config.event_clock else quiet
         held = [one for one in found.causes if one.reason not in (Reason.WORKER_BEHIND, Reason.NO_EVENTS)]
         if not self._rules.pipeline.enabled:
             return []
@@ -176,13 +175,11 @@ class Watch:
             self._down_since = now - max(one.seconds for one in held)
         return [one.detail for one in held] if now - self._down_since >= self._rules.pipeline.lag_seconds else []
 
-    def _all(self, causes: list[str], judge: Judge) -> list[str]:
-        """With what concerns this brand: silence where there is none by rights."""
-        lag = self._rules.pipeline.lag_seconds
-        silent = [f"no input for {lag} s"] if self._quiet and judge.sources.expected(lag / 60) >= _MISSED else []
+    def _all(self, causes: list[str], judge: Judge, *, over: bool = False) -> list[str]:
+        """With what concerns this brand: silence where there is none by rights. `over`: see `Judge.silent_sources`."""
         rule = self._rules.pipeline
-        off = self._balance.lasting(judge.facts.brand, lag) if rule.enabled and rule.ledger else []
-        return [*causes, *silent, *off, *judge.silent_sources(self._rules)]
+        off = self._balance.lasting(judge.facts.brand, rule.lag_seconds) if rule.enabled and rule.ledger else []
+        return [*causes, *off, *judge.silent_sources(self._rules, quiet=self._quiet, over=over)]
 
     def _weigh(self, reader: AlertReader, stored: Mapping[int, tuple[int, int]], low: int) -> None:
         """Whether the figures add up, a few times within what must pass before it is told."""
@@ -254,9 +251,10 @@ class Watch:
         told = judge.gate(self._all(causes, judge), self._clock(), self._rules)
         if read is None:
             return self._save(version, judge, told) if told else version
+        loud = max((one.at for one in read.minutes if any(one.arrivals.values())), default=0)
         for minute in read.minutes:
             told += judge.judge(minute, self._rules, read.worth, well=judge.state.down is None)
-            told += judge.gate(self._all(causes, judge), self._clock(), self._rules)
+            told += judge.gate(self._all(causes, judge, over=minute.at < loud), self._clock(), self._rules)
         if read.stands is not None and judge.state.down is None:
             told += judge.stand(read.stands, complete, self._rules)
         return self._save(version, judge, told)

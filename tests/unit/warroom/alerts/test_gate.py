@@ -5,9 +5,10 @@ from __future__ import annotations
 from random import Random
 
 import pytest
+from msgspec.structs import replace
 
 from bench.days import poisson
-from schemas.alert import AlertState, Severity
+from schemas.alert import Alert, AlertState, Severity
 from schemas.ladder_file import load_ladder
 from schemas.times import DAY_MS, HOUR_MS, MINUTE_MS, from_rfc3339, to_rfc3339
 from warroom.alerts.balance import Balance, Unbalanced
@@ -17,6 +18,7 @@ from warroom.alerts.flows import Flows, shape_of
 from warroom.alerts.minutes import Minute
 from warroom.alerts.rules import PipelineRule, Planned, Rules
 from warroom.alerts.shards import Shards, waiting
+from warroom.alerts.sources import Sources
 
 START = from_rfc3339("2026-11-10T12:00:00Z")
 LAG = 150.0
@@ -52,6 +54,75 @@ def test_a_topic_that_falls_silent_is_the_pipeline_and_no_flow() -> None:
     assert (alert.rule, alert.state) == ("pipeline_down", AlertState.FIRING)
     assert at <= 304
     assert MEMBERSHIP in alert.summary["en"]
+
+
+def fed(engine: Judge, minute: Minute, *, quiet: float = 0.0) -> list[Alert]:
+    """What is told of a minute and after it, as `Watch` asks."""
+    told = engine.judge(minute, Rules(), WORTH, well=engine.state.down is None)
+    return told + engine.gate(engine.silent_sources(Rules(), quiet=quiet), minute.at, Rules())
+
+
+def empty(minute: Minute) -> Minute:
+    return Minute(at=minute.at, touches={}, arrivals={}, moves={})
+
+
+def halved(minute: Minute) -> Minute:
+    """Half of the joins are still away."""
+    joins = {channel: count // 2 for channel, count in minute.moves["R2", "R3"].items()}
+    return replace(minute, moves={("R2", "R3"): joins})
+
+
+def test_a_brand_of_which_nothing_comes_is_the_pipeline_until_it_is_back_and_no_flow_when_it_comes_back_unevenly() -> None:
+    """Others go on, so minutes pass: the alarm comes as late as that of a standstill, ends with the first touchpoint, and flows are judged
+    again when that has lasted."""
+    engine, told, day = judge(), [], minutes(340, silent_from=340)
+    for i, minute in enumerate(day):
+        seen = empty(minute) if 300 <= i < 320 else halved(minute) if 320 <= i < 324 else minute
+        told += [(i, alert) for alert in fed(engine, seen)]
+    assert [(i, alert.rule, alert.state) for i, alert in told] == [
+        (302, "pipeline_down", AlertState.FIRING),
+        (320, "pipeline_down", AlertState.RESOLVED),
+    ]
+    assert "nothing comes of this brand" in told[0][1].summary["en"]
+
+
+def test_when_a_topic_is_back_its_silence_is_held_against_no_flow() -> None:
+    engine, told = judge(), []
+    for i, minute in enumerate(minutes(400, silent_from=400)):
+        silent = replace(minute, arrivals={**minute.arrivals, MEMBERSHIP: 0}, moves={})
+        told += [(i, alert.rule) for alert in fed(engine, silent if 300 <= i < 330 else minute)]
+    assert [rule for _, rule in told] == ["pipeline_down", "pipeline_down"]
+    assert told[1][0] == 330
+
+
+def test_where_nobody_has_any_input_no_minute_tells_and_the_clock_does() -> None:
+    """All shards rest. Of a brand that brings five touchpoints a minute, that is told later."""
+    busy, small = judge(), judge()
+    for minute, few in zip(minutes(300, silent_from=300), minutes(300, silent_from=300, level=0.005), strict=True):
+        assert fed(busy, minute) == fed(small, few) == []
+    assert busy.silent_sources(Rules(), quiet=LAG - 1) == small.silent_sources(Rules(), quiet=LAG) == []
+    assert busy.silent_sources(Rules(), quiet=LAG) == ["no input for 150 s"]
+    assert small.silent_sources(Rules(), quiet=600.0) == ["no input for 600 s"]
+    assert busy.silent_sources(Rules(pipeline=PipelineRule(enabled=False)), quiet=LAG) == []
+    (down,) = busy.gate(busy.silent_sources(Rules(), quiet=LAG), START, Rules())
+    (up,) = busy.gate(busy.silent_sources(Rules()), START, Rules())
+    assert (down.state, up.state) == (AlertState.FIRING, AlertState.RESOLVED)
+    # what passed in the meantime is judged now: empty minutes, of which later ones tell that it is over, and no flow
+    for i, minute in enumerate(minutes(330, silent_from=330)[300:]):
+        seen = empty(minute) if i < 20 else halved(minute) if i < 24 else minute
+        assert busy.judge(seen, Rules(), WORTH, well=True) == []
+        assert busy.silent_sources(Rules(), over=i < 20) == []
+
+
+def test_a_night_in_which_nothing_came_yesterday_either_is_no_silence() -> None:
+    sources = Sources()
+    for i in range(2 * 24 * 60):
+        night = 2 <= i // 60 % 24 < 7
+        sources.add(Minute(at=START + i * MINUTE_MS, touches={}, arrivals={} if night else {MEMBERSHIP: 40}, moves={}))
+        assert not (i >= 24 * 60 and sources.gone(LAG))
+    for _ in range(4):
+        sources.add(Minute(at=0, touches={}, arrivals={}, moves={}))
+    assert sources.gone(LAG)
 
 
 def test_few_records_are_no_silence() -> None:
