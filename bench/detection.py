@@ -24,7 +24,7 @@ from pathlib import Path
 
 from bench.days import COUNTED, Dent, Lack, Mould, mould
 from bench.detection_journey import journey_rows, orders_by_hour
-from bench.detection_rules import COUNTS, DETECTORS, FLOWS, Detector, Place, Rflow
+from bench.detection_rules import COUNTS, DETECTORS, FLOWS, WITHOUT, Detector, Place, Rflow
 from bench.detection_tables import Quiet, Trial, by_count, by_detector, by_place, false_alarms, markdown
 from warroom.alerts.minutes import Minute
 
@@ -59,7 +59,7 @@ def a_day(seed: int, volume: str) -> tuple[list[Trial], list[Quiet]]:
         alarms: list[tuple[int, Place]] = []
         for i, minute in enumerate(day):
             for when in (one for one, begin in WHEN.items() if i == begin):
-                trials += [_trial(name, volume, when, detector, day, drop, seed) for drop in _drops(i)]
+                trials += [_trial(name, volume, when, detector, day, drop, seed) for drop in _drops(i, name)]
             alarms += [(i, one) for one in detector.see(minute)]
         quiet.append(
             Quiet(
@@ -73,8 +73,9 @@ def a_day(seed: int, volume: str) -> tuple[list[Trial], list[Quiet]]:
     return trials, quiet
 
 
-def _drops(begin: int) -> Iterator[Dent | Lack]:
-    for share, place in product(SHARES, (*FLOWS, *COUNTS)):
+def _drops(begin: int, detector: str) -> Iterator[Dent | Lack]:
+    counts = () if detector == WITHOUT else COUNTS  # of an earlier promotion no count knows anything
+    for share, place in product(SHARES, (*FLOWS, *counts)):
         if isinstance(place.what, str):
             yield Lack(count=place.what, begin=begin, minutes=LASTING, share=share)
         else:

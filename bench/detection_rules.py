@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from copy import deepcopy
-from statistics import mean, pstdev
+from statistics import fmean, pstdev
 from typing import NamedTuple, Protocol
 
 from bench.days import BRAND, COUNTED, Pair
@@ -114,21 +114,21 @@ class Baseline:
 
 
 def _below_threshold(counts: Sequence[int]) -> bool:
-    return counts[-1] < 0.6 * mean(counts[:-1])
+    return counts[-1] < 0.6 * fmean(counts[:-1])
 
 
 def _below_the_hour(counts: Sequence[int]) -> bool:
     before = counts[-_KNOWN - 1 : -1]
-    return counts[-1] < mean(before) - 3.5 * max(pstdev(before), 1.0)
+    return counts[-1] < fmean(before) - 3.5 * max(pstdev(before), 1.0)
 
 
 FLOWS = (Place(("R2", "R3")), Place(("R2", "R3"), "wecom"), Place(("R3", "R4")))
 COUNTS = tuple(Place(name) for name in COUNTED)
 _PAIRS: list[Pair] = list(dict.fromkeys(one.what for one in FLOWS if not isinstance(one.what, str)))
-RFLOW = "rflow"
+RFLOW, WITHOUT = "rflow", "rflow, no earlier promotion"
 DETECTORS: dict[str, Callable[[Sequence[Minute], Sequence[Minute]], Detector]] = {
     RFLOW: Rflow,
-    "rflow, no earlier promotion": lambda day, _: Rflow(day, ()),
+    WITHOUT: lambda day, _: Rflow(day, ()),
     "fixed threshold": lambda *_: Baseline(_below_threshold, _PAIRS),
     "z-score, last hour": lambda *_: Baseline(_below_the_hour, _PAIRS),
 }

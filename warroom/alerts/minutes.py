@@ -56,28 +56,19 @@ class Tally(NamedTuple):
 _NOTHING = Tally()
 
 
-class Track:
-    """The minutes of one key. `usual` is None until enough is known; `usual_long` is that of `LONG` minutes and more together, whose
-    scatter is less where rates wander by the quarter of an hour. `alone`: what is done is not among what is tried."""
+class Stretches:
+    """What is usual of a rate, learnt from stretches of `STRETCH` minutes. `usual` is None until enough is known; `usual_long` is that of
+    `LONG` minutes and more together, whose scatter is less where rates wander by the quarter of an hour."""
 
-    def __init__(self, *, alone: bool = False) -> None:
-        self.alone = alone
+    def __init__(self) -> None:
         self.usual: UsualRate | None = None
         self.usual_long: UsualRate | None = None
-        self.sag = Sag()
-        self.sums: deque[Tally] = deque([_NOTHING], maxlen=LONGEST + 1)
-        """From some minute on, up to each of the last."""
         self._stretches: deque[tuple[int, int]] = deque(maxlen=KNOWN)
         self._open = (0, 0)
 
-    def add(self, at: int, done: int, tried: int, *, frozen: bool, factor: float = 1.0, whole: Track | None = None) -> None:
-        """The next minute, in which a move is `factor` times as likely as usual by an earlier promotion. What is `frozen` (an alert is
-        open) is judged and not learnt from. `whole` is the track of the flow that a channel is part of: what moves it moves the channel."""
-        measure = max(0 if self.alone else done, tried if factor == 1.0 else round(tried * factor)) + done * self.alone
-        if self.usual is not None and not frozen:
-            self.sag = after(self.sag, at, done, measure, self.usual)
-        last = self.sums[-1]
-        self.sums.append(Tally(last[0] + done, last[1] + tried, last[2] + measure))
+    def learn(self, at: int, done: int, measure: int, *, frozen: bool, whole: Stretches | None = None) -> None:
+        """The next minute. What is `frozen` (an alert is open) is not learnt from. `whole` is the flow that a channel is part of: what
+        moves it moves the channel."""
         if not frozen:
             self._open = (self._open[0] + done, self._open[1] + measure)
         if at // MINUTE_MS % STRETCH == STRETCH - 1:
@@ -86,7 +77,7 @@ class Track:
             self._open = (0, 0)
             self._learn(list(self._stretches)[: -LAGGING or None], whole)
 
-    def _learn(self, known: list[tuple[int, int]], whole: Track | None) -> None:
+    def _learn(self, known: list[tuple[int, int]], whole: Stretches | None) -> None:
         self.usual = usual_rate(known) or self.usual
         if self.usual is None:
             return
@@ -103,6 +94,27 @@ class Track:
     def usual_over(self, minutes: int) -> UsualRate | None:
         """What is usual of so many minutes together."""
         return self.usual_long if minutes >= LONG else self.usual
+
+
+class Track(Stretches):
+    """The minutes of one key. `alone`: what is done is not among what is tried."""
+
+    def __init__(self, *, alone: bool = False) -> None:
+        super().__init__()
+        self.alone = alone
+        self.sag = Sag()
+        self.sums: deque[Tally] = deque([_NOTHING], maxlen=LONGEST + 1)
+        """From some minute on, up to each of the last."""
+
+    def add(self, at: int, done: int, tried: int, *, frozen: bool, factor: float = 1.0, whole: Track | None = None) -> None:
+        """The next minute, in which a move is `factor` times as likely as usual by an earlier promotion. What is `frozen` is judged, and
+        not learnt from."""
+        measure = max(0 if self.alone else done, tried if factor == 1.0 else round(tried * factor)) + done * self.alone
+        if self.usual is not None and not frozen:
+            self.sag = after(self.sag, at, done, measure, self.usual)
+        last = self.sums[-1]
+        self.sums.append(Tally(last[0] + done, last[1] + tried, last[2] + measure))
+        self.learn(at, done, measure, frozen=frozen, whole=whole)
 
     def last(self, minutes: int) -> Tally:
         """The sum of the last so many minutes."""

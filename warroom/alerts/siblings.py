@@ -21,7 +21,7 @@ from math import sqrt
 from typing import NamedTuple
 
 from warroom.alerts.conversion import STEADIEST
-from warroom.alerts.minutes import Key, Track
+from warroom.alerts.minutes import Key, Stretches
 
 Pair = tuple[str, str]
 
@@ -63,15 +63,15 @@ class Siblings:
     """The channels of one flow, minute after minute: by how much each one's part of it scatters."""
 
     def __init__(self) -> None:
-        self._parts: dict[Key, Track] = {}
+        self._parts: dict[Key, Stretches] = {}
 
     def add(self, at: int, counts: Mapping[Key, int], *, frozen: bool) -> None:
         """The next minute of all siblings that are known; each is followed from its first move on."""
         total = sum(counts.values())
         for key, done in counts.items():
             if key not in self._parts:
-                self._parts[key] = Track(alone=True)
-            self._parts[key].add(at, done, total - done, frozen=frozen)
+                self._parts[key] = Stretches()
+            self._parts[key].learn(at, done, total, frozen=frozen)
 
     @property
     def keys(self) -> Iterable[Key]:
