@@ -32,7 +32,12 @@ def test_a_connector_writes_plain_json_keyed_by_the_user_and_loses_nothing(path:
     assert all(isinstance(value, str) for value in found.values())
     # Kafka Connect's producers partition by murmur2 of the key's bytes, which have to be those of the user id and nothing else.
     assert found["key.converter"].endswith(".StringConverter")
-    assert (found["value.converter"].endswith(".JsonConverter"), found["value.converter.schemas.enable"]) == (True, "false")
+    # Rows become JSON without a schema; what is JSON already must go through as it is, which no converter for JSON lets it.
+    if path.stem == "debezium-outbox":
+        assert found["value.converter"].endswith(".StringConverter")
+        assert "transforms.outbox.table.expand.json.payload" not in found
+    else:
+        assert (found["value.converter"].endswith(".JsonConverter"), found["value.converter.schemas.enable"]) == (True, "false")
     assert (found["producer.override.acks"], found["producer.override.enable.idempotence"]) == ("all", "true")
     named = found["transforms"].split(",")
     assert {name.split(".")[1] for name in found if name.startswith("transforms.")} == set(named)
