@@ -6,6 +6,7 @@ Who reads what is decided by the group that Faust's consumer is a member of; the
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections import defaultdict
 from typing import Any, NamedTuple
 
@@ -57,16 +58,23 @@ class LogReader:
         """grows with every assignment: what was fetched under an earlier one is not to be used"""
         self._positions: dict[Place, int] = {}
         self._met: set[str] = set()
+        self._asking = threading.Lock()
+        self._closed = False
 
     async def meet(self, topics: set[str]) -> None:
         """Finds out who leads the partitions of these topics, unless it is known: of one that it does not know librdkafka asks with its
         next turn alone, up to a second after it has been told to read it."""
         for topic in sorted(topics - self._met):
             try:
-                await asyncio.to_thread(self._consumer.list_topics, topic, _MEET_S)
+                await asyncio.to_thread(self._ask, topic)
             except KafkaException:
                 return  # its next turn is to follow
             self._met.add(topic)
+
+    def _ask(self, topic: str) -> None:
+        with self._asking:
+            if not self._closed:
+                self._consumer.list_topics(topic, _MEET_S)
 
     def assign(self, begin: dict[Place, int]) -> None:
         """From now on reads these logs, each from its offset, and no others."""
@@ -114,8 +122,10 @@ class LogReader:
         return -1 if high is None else int(high[1])
 
     def close(self) -> None:
-        """Ends the consumer."""
-        self._consumer.close()
+        """Ends the consumer, once nobody asks through it; that takes up to a second."""
+        with self._asking:
+            self._closed = True
+            self._consumer.close()
 
     def _by_log(self, messages: list[Message]) -> dict[Place, Fetched]:
         found: defaultdict[Place, list[Message]] = defaultdict(list)

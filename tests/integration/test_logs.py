@@ -32,3 +32,12 @@ async def test_a_fetch_begun_under_an_earlier_assignment_takes_nothing_of_the_ne
             assert fetched.generation == 2
             found += [message.value() for message in fetched.messages]
         assert found == [b"0", b"1", b"2"]
+
+
+async def test_a_reader_may_be_closed_while_it_asks_who_leads_its_logs() -> None:
+    reader = LogReader({"bootstrap.servers": "127.0.0.1:1", "log_level": 0})
+    asking = asyncio.create_task(reader.meet({"one", "another"}))
+    await asyncio.sleep(0.1)
+    reader.close()
+    await asyncio.wait_for(asking, 10)
+    await reader.meet({"a third"})
