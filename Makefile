@@ -48,8 +48,10 @@ lint: install ## what must hold of every line: ruff, its format, mypy --strict, 
 sbom: .venv/tools/installed ## sbom.json: what is installed in .venv, with versions and licences, as CycloneDX
 	.venv/tools/bin/cyclonedx-py environment --pyproject pyproject.toml --output-format JSON --output-file sbom.json .venv
 
+# Strict: else a package that the service does not know, or a mirror without advisories, would pass for one without weaknesses.
 audit: .venv/tools/installed ## known weaknesses of every pinned package; asks PyPI's advisory service, and fails where it is not reached
-	.venv/tools/bin/pip-audit --requirement constraints.txt --no-deps --disable-pip
+	.venv/tools/bin/pip-audit --strict --requirement constraints.txt --no-deps --disable-pip \
+	  || { echo "make audit: see above: a weakness, or https://pypi.org/pypi/NAME/VERSION/json was not reached or lacks a package"; exit 1; }
 
 bench: install ## how fast it is on this machine
 	$(BIN)/python -m bench $(ARGS)
