@@ -9,11 +9,13 @@ from contextlib import closing
 from typing import Any
 
 from clickhouse_connect.driver.client import Client
+from clickhouse_connect.driver.exceptions import DatabaseError
 from redis.exceptions import RedisError
 
 from deploy.check import StateReader
 from deploy.doctor.finding import Finding, Level, first_line, judged
 from deploy.doctor.kafka import MOST_SKEW_S
+from deploy.doctor.reach import beyond
 from deploy.settings import Settings
 from deploy.wiring import clickhouse_of, ladder_of
 from schemas.ladder import Ladder
@@ -69,6 +71,23 @@ def _server(client: Client, settings: Settings) -> Iterator[Finding]:
     rows = client.query(f"SELECT name, value FROM system.settings WHERE name IN ({names})").result_rows  # noqa: S608 - fixed names
     yield from profile({str(name): str(value) for name, value in rows})
     yield from disks(client.query("SELECT name, free_space, total_space FROM system.disks").result_rows)
+    if beyond(settings, "clickhouse"):
+        yield from _superuser(client)
+
+
+def _superuser(client: Client) -> Iterator[Finding]:
+    """Whether this user may do what none of rflow's processes has to. Says nothing where the server is too old to tell."""
+    try:
+        ((may,),) = client.query("CHECK GRANT DROP DATABASE ON *.*").result_rows
+    except DatabaseError:
+        return
+    yield judged(
+        "clickhouse superuser",
+        not int(may),
+        "may drop every database" if int(may) else "may not drop every database",
+        "give it a user with what `rflow rights` prints alone, and `default` a password or this machine's networks only",
+        otherwise=Level.RISK,
+    )
 
 
 def version(told: str) -> Finding:

@@ -7,6 +7,8 @@ from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 
 from deploy.doctor.finding import Finding, Level, judged
+from deploy.doctor.reach import SERVERS, beyond, logs_in
+from deploy.security.kafka import protocol_of
 from deploy.settings import SECRETS, Settings
 from deploy.wiring import is_loopback, ladder_of
 from schemas.ladder_file import LadderError
@@ -21,6 +23,7 @@ def look(settings: Settings) -> Iterator[Finding]:
     else:
         yield Finding("ladder", Level.GOOD, f"{ladder.id}, {len(ladder.layers)} layers")
     yield from _in_the_clear(settings)
+    yield from _open_to_all(settings)
     yield from _unchecked(settings)
     for name in ("warroom_accounts", "alert_channels", "collect_sources", "pseudonym_key_file", *(f"{secret}_file" for secret in SECRETS)):
         yield from _secret_file(name, getattr(settings, name))
@@ -36,23 +39,36 @@ def look(settings: Settings) -> Iterator[Finding]:
 
 def _in_the_clear(settings: Settings) -> Iterator[Finding]:
     """One finding for each server that is spoken to without TLS beyond this machine."""
-    protocol = str(settings.kafka.get("security.protocol", "plaintext")).lower()
-    brokers = [broker.rpartition(":")[0].strip("[] ") for broker in settings.kafka_bootstrap.split(",")]
+    protocol = protocol_of(settings.kafka)
     redis = urlsplit(settings.redis_url.get_secret_value())
     clickhouse = urlsplit(settings.clickhouse_url.get_secret_value())
     tokens = urlsplit(str(settings.kafka.get("sasl.oauthbearer.token.endpoint.url", "")))
-    for what, encrypted, hosts, advice in (
-        ("kafka tokens", tokens.scheme == "https", [tokens.hostname] if tokens.hostname else [], "an https address of the provider"),
-        ("kafka", protocol.endswith("ssl"), brokers, '"security.protocol" = "sasl_ssl" under [kafka]'),
-        ("redis", redis.scheme != "redis", [redis.hostname or ""], "rediss:// in RFLOW_REDIS_URL"),
-        ("clickhouse", clickhouse.scheme == "https", [clickhouse.hostname or ""], "https:// in RFLOW_CLICKHOUSE_URL"),
+    provider = [tokens.hostname] if tokens.hostname and not is_loopback(tokens.hostname) else []
+    for what, encrypted, far, advice in (
+        ("kafka tokens", tokens.scheme == "https", provider, "an https address of the provider"),
+        ("kafka", protocol.endswith("ssl"), beyond(settings, "kafka"), '"security.protocol" = "sasl_ssl" under [kafka]'),
+        ("redis", redis.scheme != "redis", beyond(settings, "redis"), "rediss:// in RFLOW_REDIS_URL"),
+        ("clickhouse", clickhouse.scheme == "https", beyond(settings, "clickhouse"), "https:// in RFLOW_CLICKHOUSE_URL"),
     ):
-        away = [] if encrypted else [host for host in hosts if not is_loopback(host)]
+        away = [] if encrypted else far
         yield judged(
             f"{what} encryption",
             not away,
             f"plain text to {', '.join(away)}" if away else "TLS" if encrypted else "stays on this machine",
             f"user ids and passwords can be read on the way: {advice}",
+            otherwise=Level.RISK,
+        )
+
+
+def _open_to_all(settings: Settings) -> Iterator[Finding]:
+    """One finding for each server beyond this machine that does not ask who comes."""
+    for server in SERVERS:
+        known, away = logs_in(settings, server), beyond(settings, server)
+        yield judged(
+            f"{server} login",
+            known or not away,
+            "logs in" if known else f"without, at {', '.join(away)}" if away else "without, on this machine",
+            f"whoever reaches it may do what rflow may: give it users, and set RFLOW_{server.upper()}_USER and its password (SECURITY.md)",
             otherwise=Level.RISK,
         )
 

@@ -16,6 +16,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 )
 
 from deploy.doctor.finding import Finding, Level, first_line, judged
+from deploy.doctor.reach import beyond
 from deploy.security.kafka import protocol_of
 from deploy.security.render import Names, kafka_rights
 from deploy.security.rights import RIGHTS, Process
@@ -89,7 +90,7 @@ def _told(admin: AdminClient, settings: Settings, topics: Mapping[str, Topic], b
         copies = min((len(one.replicas) for one in description.partitions), default=0)
         yield from kept(name, topic, found[names[name]], copies)
         yield rights(name, description, process)
-    if protocol_of(settings.kafka) != "plaintext":
+    if protocol_of(settings.kafka) != "plaintext" or beyond(settings, "kafka"):
         yield superuser([described[settings.topic_prefix + name].result(PATIENCE) for name in topics], process)
     yield from broker(found[own], settings)
 

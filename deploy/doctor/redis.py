@@ -12,6 +12,7 @@ from redis.exceptions import RedisError
 from deploy.check import StateReader
 from deploy.doctor.finding import Finding, Level, first_line, judged
 from deploy.doctor.kafka import MOST_SKEW_S
+from deploy.doctor.reach import beyond, logs_in
 from deploy.security.rights import RIGHTS, SHARDS, Process
 from deploy.settings import Settings
 from deploy.wiring import ladder_of
@@ -103,7 +104,7 @@ def _rights(states: StateReader, settings: Settings, process: Process) -> Iterat
         f"may not {', '.join(refused)}" if refused else f"may do all that {process} does",
         f"`rflow rights {process}` prints what gives it",
     )
-    if settings.redis_user or settings.secret("redis_password"):
+    if logs_in(settings, "redis") or beyond(settings, "redis"):
         yield judged(
             "redis superuser",
             not superuser,

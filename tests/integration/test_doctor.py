@@ -37,6 +37,7 @@ from tests.integration.sink_world import query
 from tests.servers import Servers
 
 PREFIX, DATABASE, GROUP = "doctor.", "doctor", "doctor-workers"
+SCRAM = {"security.protocol": "sasl_ssl", "sasl.mechanism": "SCRAM-SHA-512"}
 Looked = dict[str, Finding]
 Rflow = Callable[..., Any]
 """The command: what it printed and its exit status."""
@@ -237,6 +238,19 @@ def test_a_redis_that_forgets_or_refuses_is_named(settings: Settings) -> None:
     assert bad(looked(redis.look, gone)) == {"redis": Level.WRONG}
 
 
+def test_who_lets_everybody_do_all_is_named_beyond_this_machine(settings: Settings, made: dict[str, Any]) -> None:
+    """0.0.0.0 is this machine by an address that others may reach."""
+    secret, names = type(settings.redis_url), ("redis_url", "clickhouse_url")
+    urls = {name: secret(getattr(settings, name).get_secret_value().replace("127.0.0.1", "0.0.0.0")) for name in names}
+    far = settings.model_copy(update={"kafka_bootstrap": settings.kafka_bootstrap.replace("127.0.0.1", "0.0.0.0"), **urls})
+    for server, look in (("kafka", kafka.look), ("redis", redis.look), ("clickhouse", clickhouse.look)):
+        assert f"{server} superuser" not in looked(look, settings)
+        assert looked(look, far)[f"{server} superuser"].level is Level.RISK
+    assert {what for what, level in bad(looked(host.look, far)).items() if level is Level.RISK} == {
+        f"{server} {what}" for server in ("kafka", "redis", "clickhouse") for what in ("login", "encryption")
+    }
+
+
 def test_a_clickhouse_that_would_double_or_lose_rows_is_named(settings: Settings, made: dict[str, Any]) -> None:
     config = ClickHouse(url=settings.clickhouse_url.get_secret_value(), database=DATABASE)
     shared = {"clickhouse time zone", "clickhouse disk default"}
@@ -278,18 +292,25 @@ def test_a_clickhouse_that_would_double_or_lose_rows_is_named(settings: Settings
     ("given", "expected"),
     [
         ({"ladder": "/nowhere/ladder.yaml"}, {"ladder": Level.WRONG}),
-        ({"kafka_bootstrap": "127.0.0.1:9092,kafka-2.example.com:9092"}, {"kafka encryption": Level.RISK}),
-        ({"kafka_bootstrap": "kafka.example.com:9092", "kafka": {"security.protocol": "ssl"}}, {}),
-        ({"redis_url": "redis://redis.example.com/0"}, {"redis encryption": Level.RISK}),
-        ({"redis_url": "rediss://redis.example.com/0", "clickhouse_url": "https://ch.example.com"}, {}),
+        ({"kafka_bootstrap": "127.0.0.1:9092,kafka-2.example.com:9092"}, {"kafka encryption": Level.RISK, "kafka login": Level.RISK}),
+        ({"kafka_bootstrap": "kafka.example.com:9092", "kafka": {"security.protocol": "ssl"}}, {"kafka login": Level.RISK}),
+        ({"kafka_bootstrap": "kafka.example.com:9092", "kafka": SCRAM, "kafka_user": "rflow", "kafka_password": "secret"}, {}),
+        ({"redis_url": "redis://:secret@redis.example.com/0"}, {"redis encryption": Level.RISK}),
+        ({"redis_url": "rediss://redis.example.com/0"}, {"redis login": Level.RISK}),
+        ({"redis_url": "rediss://redis.example.com/0", "redis_password": "secret"}, {}),
         ({"redis_url": "unix:///run/redis.sock"}, {}),
-        ({"clickhouse_url": "http://ch.example.com:8123"}, {"clickhouse encryption": Level.RISK}),
+        ({"clickhouse_url": "http://rflow:secret@ch.example.com:8123"}, {"clickhouse encryption": Level.RISK}),
+        ({"clickhouse_url": "https://ch.example.com", "clickhouse_user": "default"}, {"clickhouse login": Level.RISK}),
+        ({"clickhouse_url": "https://ch.example.com", "clickhouse_user": "rflow", "clickhouse_password": "secret"}, {}),
         ({"kafka": {"enable.idempotence": "false", "acks": 1}}, {"kafka options": Level.WRONG}),
         ({"session_timeout": 120}, {"session timeout": Level.RISK}),
         ({"kafka": {"enable.ssl.certificate.verification": False, "security.protocol": "ssl"}}, {"kafka certificate": Level.RISK}),
         ({"kafka": {"ssl.endpoint.identification.algorithm": "none"}}, {"kafka certificate": Level.RISK}),
-        ({"redis_url": "rediss://redis.example.com/0?ssl_cert_reqs=none"}, {"redis certificate": Level.RISK}),
-        ({"clickhouse_url": "https://ch.example.com", "clickhouse": {"verify": False}}, {"clickhouse certificate": Level.RISK}),
+        ({"redis_url": "rediss://:secret@redis.example.com/0?ssl_cert_reqs=none"}, {"redis certificate": Level.RISK}),
+        (
+            {"clickhouse_url": "https://rflow:secret@ch.example.com", "clickhouse": {"verify": False}},
+            {"clickhouse certificate": Level.RISK},
+        ),
         (
             {
                 "kafka": {
