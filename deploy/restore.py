@@ -19,8 +19,10 @@ from msgspec import Struct
 from deploy.desk import desk_of
 from deploy.members import refuse_members
 from deploy.processes.sink import sink_config
+from deploy.security.granted import require_rights
+from deploy.security.rights import Process
 from deploy.settings import Settings
-from deploy.wiring import clickhouse_of, connections_of, ladder_of, process_name, wall_clock
+from deploy.wiring import clickhouse_of, connections_of, ladder_of, process_name, redis_of, wall_clock
 from schemas.kafka_client import AdminClient
 from sinks.errors import SinkError
 from sinks.migrate import pending
@@ -32,6 +34,8 @@ from streams.ladder import Rules
 from streams.restored import RestoredConfig, RestoredShard
 from streams.store import ShardStore
 from streams.takeover import LogInspector
+from warroom.alerts.book import opened
+from warroom.alerts.catch_up import catch_up, told_alerts
 
 
 class ShardFound(Struct, frozen=True, kw_only=True):
@@ -46,11 +50,13 @@ class ShardFound(Struct, frozen=True, kw_only=True):
 
 class Restored(Struct, frozen=True, kw_only=True):
     """What was done, or, unless `done`, what there is to do. `told` counts steps forgotten in an earlier restore of which this ClickHouse
-    had not been told, `promotions` the versions of promotions that only the topic had."""
+    had not been told, `promotions` the versions of promotions that only the topic had, `alerts` those of which more was told than Redis
+    knew."""
 
     shards: list[ShardFound]
     told: int
     promotions: int
+    alerts: int
     done: bool
 
     @property
@@ -62,9 +68,10 @@ class Restored(Struct, frozen=True, kw_only=True):
 def restored(settings: Settings, *, plan: bool = False) -> Restored:
     """Makes Redis, ClickHouse and Kafka fit together; `plan` only looks.
 
-    Raises RflowError while workers run, and where they cannot be made to fit, naming each reason; else the errors of whichever of the three
-    does not answer.
+    Raises RightMissing, RflowError while workers run, and where they cannot be made to fit, naming each reason; else the errors of
+    whichever of the three does not answer.
     """
+    require_rights(settings, Process.RESTORED)
     refuse_members(AdminClient(settings.kafka_client()), settings.group, "after this")
     if missing := pending(clickhouse_of(settings)):
         names = ", ".join(f"{one.number:04d}_{one.name}" for one in missing)
@@ -125,13 +132,21 @@ class _Restoring:
                 await self._run(stored, told, forgotten)
             with desk_of(self._settings) as desk:
                 promotions = desk.behind() if plan else desk.recover().from_topic
+            alerts = self._catch_up(restored=bool(forgotten), plan=plan)
         finally:
             for shard in self._shards:
                 await shard.close()
             await self._connections.close()
             self._inspector.close()
         steps = sum(one.up_to - one.above for ranges in told.values() for one in ranges)
-        return Restored(shards=found, told=steps, promotions=promotions, done=not plan)
+        return Restored(shards=found, told=steps, promotions=promotions, alerts=alerts, done=not plan)
+
+    def _catch_up(self, *, restored: bool, plan: bool) -> int:
+        """Brings the alerts' book up to what was told of alerts."""
+        settings = self._settings
+        with opened(redis_of(settings)) as book:
+            told = told_alerts(settings.kafka_client(), settings.topic_prefix, settings.partitions)
+            return catch_up(book, told, wall_clock(), restored=restored, plan=plan)
 
     async def _look(self) -> tuple[Stored, dict[int, Forgotten]]:
         """All that can be wrong is looked for before anything is written, and told at once."""

@@ -72,14 +72,20 @@ class Reader:
                 )
 
     def seek(self, offsets: dict[Lane, int]) -> dict[Lane, int]:
-        """From now on read these lanes, each from its offset on, and no others; returns where each begins.
+        """From now on read these lanes, each from its offset on, and no others; returns where each begins. Raises as `begins` does."""
+        found = self.begins(offsets)
+        self._consumer.assign([TopicPartition(self._topics[lane.stream], lane.partition, at) for lane, at in found.items()])
+        return found
+
+    def begins(self, offsets: dict[Lane, int]) -> dict[Lane, int]:
+        """Where reading would begin that is to go on at these offsets.
 
         Raises KafkaAway, LogStale, or LogGap where the log does not reach back to it and gaps are not accepted.
         """
         starts = {}
-        begins, ends = self._offsets(offsets, _EARLIEST), self._offsets(offsets, _LATEST)
+        firsts, ends = self._offsets(offsets, _EARLIEST), self._offsets(offsets, _LATEST)
         for lane, wanted in offsets.items():
-            match log_state(wanted, begins[lane], ends[lane]):
+            match log_state(wanted, firsts[lane], ends[lane]):
                 case Log.STALE:
                     raise LogStale(
                         f"{self._name(lane)} ends at offset {ends[lane]}, but {wanted} records of it are stored: it is not the topic that "
@@ -88,14 +94,13 @@ class Reader:
                 case Log.GAP:
                     if not self._continue:
                         raise LogGap(
-                            f"{self._name(lane)}: expected to go on at offset {wanted}, the log begins at {begins[lane]}: "
+                            f"{self._name(lane)}: expected to go on at offset {wanted}, the log begins at {firsts[lane]}: "
                             "what lay between was deleted before it was stored. --on-gap continue accepts the loss"
                         )
-                    log.warning("%s: offsets %d to %d are gone", self._name(lane), wanted, begins[lane] - 1)
-                    starts[lane] = begins[lane]
+                    log.warning("%s: offsets %d to %d are gone", self._name(lane), wanted, firsts[lane] - 1)
+                    starts[lane] = firsts[lane]
                 case Log.FITS:
                     starts[lane] = wanted
-        self._consumer.assign([TopicPartition(self._topics[lane.stream], lane.partition, at) for lane, at in starts.items()])
         return starts
 
     def expect(self, offsets: dict[Lane, int]) -> None:

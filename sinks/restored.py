@@ -54,7 +54,7 @@ class Figures:
         """Raises LogGap or LogStale where a log does not reach from there on, KafkaAway."""
         with closing(Reader(self._config)) as reader:
             reader.check_topics()
-            reader.seek(dict(reads))
+            reader.begins(dict(reads))
 
     def block(self) -> int:
         """The last block now, 0 for none."""

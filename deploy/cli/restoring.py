@@ -39,8 +39,8 @@ def restored(
 def _told(done: Restored) -> str:
     found = (
         f"{done.forgotten:,} steps that Redis has forgotten, {done.told:,} of an earlier restore, "
-        f"{done.promotions:,} versions of promotions"
+        f"{done.promotions:,} versions of promotions, {done.alerts:,} alerts"
     )
     if not done.done:
         return f"to do: {found}. Nothing has been changed."
-    return f"{found}: ClickHouse passes over the former, Redis has the latter.\nStart workers and sink; then rflow check."
+    return f"{found}: ClickHouse passes over the steps, Redis has the rest.\nStart workers and sink; then rflow check."

@@ -9,13 +9,13 @@ import signal
 import uuid
 from collections import Counter
 from contextlib import closing
-from dataclasses import replace
 from datetime import datetime
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import orjson
 import pytest
 import redis
@@ -29,8 +29,10 @@ from deploy.desk import desk_of
 from deploy.doctor.finding import Level
 from deploy.doctor.published import look
 from deploy.restore import restored
-from deploy.wiring import clickhouse_of
+from deploy.wiring import clickhouse_of, redis_of, wall_clock
+from schemas.alert import Alert, AlertState
 from schemas.ladder_file import load_ladder
+from schemas.times import from_rfc3339
 from schemas.touchpoint import KINDS
 from sinks.config import ClickHouse
 from sources.simulator.config import SimulatorConfig
@@ -38,12 +40,21 @@ from streams.crash import CrashPoint
 from streams.errors import RflowError
 from tests.integration.sink_world import SUMS, query
 from tests.integration.test_promotions import definition
+from tests.restoring import back_up_redis, data_of, put_back, restore_redis
 from tests.servers import Server, Servers, wait_until
 from tests.stretched import stretched
-from tests.workers import PATIENCE_S, Deployment, Worker
+from tests.workers import PATIENCE_S, ROOT, Deployment, Worker
+from warroom.alerts.book import opened
+from warroom.alerts.engine import BrandState, Incident
+from warroom.alerts.minutes import Key
+from warroom.alerts.outlet import Outlet
+from warroom.alerts.topic import AlertTopic
 from warroom.star import Star
 
 PARTITIONS, PARTS = 4, 4
+FIRING = msgspec.json.decode((ROOT / "schemas/examples/alerts/valid/firing.json").read_bytes(), type=Alert)
+UPDATED = msgspec.structs.replace(FIRING, state=AlertState.UPDATED, version=FIRING.version + 1)
+OTHER = msgspec.structs.replace(FIRING, alert_id="other")
 FIGURES = {name: text for name, text in SUMS.items() if name not in ("promotions", "alerts", "shards", "spend")} | {
     "orders": "SELECT event_id, type, brand, user_id, order_id, occurred_at, amount, refunded, layer_before, first_seen FROM orders",
     "transitions": "SELECT brand, user_id, seq, from_layer, to_layer, kind, effective_at, cause_event_id, channel FROM transitions",
@@ -141,38 +152,14 @@ def expected(tmp_path_factory: pytest.TempPathFactory, kafka: str, redis_url: st
         return found
 
 
-def back_up_redis(server: Server, to: Path) -> None:
-    """BGSAVE, and a copy of its file."""
-    with redis.Redis.from_url(server.address) as client:
-        before = client.lastsave()
-        client.bgsave()
-        wait_until(lambda: client.lastsave() > before, "Redis to have saved")
-        shutil.copy(data_of(server) / "dump.rdb", to)
-
-
-def restore_redis(server: Server, backup: Path) -> None:
-    """From nothing but the backup, as deploy/BACKUP.md has it."""
-    ordinary, folder = server.process.spec, data_of(server)
-    empty(folder)
-    shutil.copy(backup, folder / "dump.rdb")
-    server.start()
-    with redis.Redis.from_url(server.address) as client:
-        assert client.dbsize() == 0, "with appendonly yes it looked at dump.rdb: the warning in BACKUP.md can go"
-    server.kill()
-    empty(folder)
-    shutil.copy(backup, folder / "dump.rdb")
-    server.process.spec = replace(ordinary, argv=(*ordinary.argv, "--appendonly", "no"))
+def starts_empty(server: Server, backup: Path) -> bool:
+    """Whether a Redis with `appendonly yes` passes over the backup's file."""
+    put_back(server, backup)
     server.start()
     with redis.Redis.from_url(server.address) as client:
         keys = client.dbsize()
-        assert keys
-        client.config_set("appendonly", "yes")
-        wait_until(lambda: not client.info("persistence")["aof_rewrite_in_progress"], "the append-only file")
     server.kill()
-    server.process.spec = ordinary
-    server.start()
-    with redis.Redis.from_url(server.address) as client:
-        assert client.dbsize() == keys
+    return not keys
 
 
 def restore_clickhouse(server: Server, backup: Path, database: str) -> None:
@@ -186,12 +173,6 @@ def restore_clickhouse(server: Server, backup: Path, database: str) -> None:
 
 def ask(server: Server, statement: str) -> None:
     query(ClickHouse(url=server.address, database="default"), statement)
-
-
-def data_of(server: Server) -> Path:
-    """The folder of its data."""
-    argv = server.process.spec.argv
-    return Path(argv[argv.index("--dir" if "--dir" in argv else "--data") + 1])
 
 
 def empty(folder: Path) -> None:
@@ -226,12 +207,14 @@ def test_both_lost_and_restored_everything_counts_once(
         sink = lost.sink()
         with desk_of(lost.settings) as desk:
             desk.create(definition(), by="chen", because="first plan")
+        tell(lost, 0, FIRING, [FIRING])
         lost.feed(1)
         lost.until(lambda: all(meta.version > backed_up[shard] for shard, meta in enumerate(lost.metas())), "steps of part 2")
-        back_up_redis(redis_server, tmp_path / "redis.rdb")
+        back_up_redis(redis_server, tmp_path / "redis")
         # Part 3, of which the backups know nothing.
         with desk_of(lost.settings) as desk:
             desk.adjust("acme-d11-2026", ["tmall/R3/conversion_rate=6%"], by="chen", because="it goes well")
+        tell(lost, 1, UPDATED, [UPDATED, OTHER])
         lost.until_applied(lost.feed(2))
         with pytest.raises(RflowError, match=f"expected no worker in the group {lost.settings.group}, found 1: stop all of them"):
             restored(lost.settings)
@@ -241,7 +224,8 @@ def test_both_lost_and_restored_everything_counts_once(
         redis_server.kill()
         published = lost.published()
         # Redis alone restored: ClickHouse holds what would be told again.
-        restore_redis(redis_server, tmp_path / "redis.rdb")
+        assert starts_empty(redis_server, tmp_path / "redis"), "the warning in BACKUP.md can go"
+        restore_redis(redis_server, tmp_path / "redis")
         until_nobody_works(lost)
         known = [meta.version for meta in lost.metas()]
         assert all(backed_up[shard] < known[shard] < published[shard] for shard in range(PARTITIONS))
@@ -258,7 +242,7 @@ def test_both_lost_and_restored_everything_counts_once(
         assert [(one["redis"], one["published"], one["clickhouse"]) for one in plan["shards"]] == [
             (known[shard], published[shard], backed_up[shard]) for shard in range(PARTITIONS)
         ]
-        assert (plan["done"], plan["promotions"], plan["told"]) == (False, 1, 0)
+        assert (plan["done"], plan["promotions"], plan["alerts"], plan["told"]) == (False, 1, 2, 0)
         assert plan["forgotten"] == sum(published) - sum(known) > 0
         # Killed between ClickHouse and Redis, and between two shards.
         for crash_point in (f"{CrashPoint.STEP_BEFORE_EXEC.value}:1", f"{CrashPoint.STEP_AFTER_EXEC.value}:2"):
@@ -270,6 +254,13 @@ def test_both_lost_and_restored_everything_counts_once(
         assert all(finding.good for finding in look(lost.settings))
         with desk_of(lost.settings) as desk:
             assert [one.version for one in desk.versions("acme-d11-2026")] == [1, 2]
+        with opened(redis_of(lost.settings)) as book:
+            (incident,) = book.load(FIRING.brand)[1].incidents
+            assert incident.alert == UPDATED
+            (closed,) = [one.alert for one in book.unread(AlertTopic.name, 10)]
+            assert (closed.alert_id, closed.state, closed.version) == (OTHER.alert_id, AlertState.RESOLVED, OTHER.version + 1)
+            assert book.tried(AlertTopic.name) is not None, "what was being sent when Redis was lost may have arrived"
+        assert lost.rflow("restored")["alerts"] == 0
         # Part 4, and all is as if nothing had been.
         sink, worker = lost.sink(), lost.start()
         lost.until_applied(lost.feed(3))
@@ -296,6 +287,15 @@ def test_both_lost_and_restored_everything_counts_once(
         refused(
             lost, r"expected touchpoints\.\w+ to reach back to offset 0", r"rollups\[\d\]: expected to go on at offset 0, the log begins at"
         )
+
+
+def tell(world: World, version: int, held: Alert, alerts: list[Alert]) -> None:
+    """As the alerts' engine does: the book holds an alert, and the topic is told these."""
+    incident = Incident(alert=held, key=Key("R2", "R3"), began=from_rfc3339(FIRING.at), minutes=3, change=-0.5, at_stake=9.0)
+    state = BrandState(brand=FIRING.brand, judged=from_rfc3339(FIRING.at), incidents=(incident,))
+    with opened(redis_of(world.settings)) as book:
+        assert book.save(version, state, alerts)
+        Outlet(AlertTopic(world.settings.kafka_client(), world.settings.topic_prefix), book, wall_clock, to_all=True).step()
 
 
 def refused(world: World, *why: str) -> None:

@@ -134,7 +134,7 @@ class AlertBook:
         """What a reader is not done with, oldest first."""
         cursor = self._text(self._client.hget(self._keys["cursors"], reader))
         rows = self._client.xrange(self._keys["out"], f"({cursor}" if cursor else "-", "+", count=most)
-        return [Told(entry.decode(), msgspec.json.decode(fields[b"r"], type=Alert), fields[b"r"]) for entry, fields in rows]
+        return [_told(*row) for row in rows]
 
     def done(self, reader: str, entry: str, withheld: Collection[str] = (), known: Collection[str] = ()) -> None:
         """A reader is done with all up to an entry. Of some alerts the beginning was withheld from it; others it knows by now."""
@@ -161,6 +161,16 @@ class AlertBook:
         """Up to where a reader was sending when it was last heard of."""
         return self._text(self._client.hget(self._keys["trying"], reader)) or None
 
+    def kept(self) -> list[Told]:
+        """All that was told and not every reader is known to be done with."""
+        return [_told(*row) for row in self._client.xrange(self._keys["out"])]
+
+    def doubt(self, kept: Sequence[Told]) -> None:
+        """Nobody knows which of these have been sent: as after a process that died while it was sending them."""
+        if kept:
+            for reader in self._client.hgetall(self._keys["cursors"]):
+                self._client.hset(self._keys["trying"], reader, kept[-1].entry)
+
     def not_sent(self, reader: str) -> None:
         """What was tried is known not to have arrived."""
         self._client.hdel(self._keys["trying"], reader)
@@ -175,6 +185,10 @@ class AlertBook:
         values = (alert.alert_id, msgspec.json.encode(acknowledgement), msgspec.json.encode(asked))
         stands = self._client.eval(_ACKNOWLEDGE, 2, self._keys["acks"], self._keys["asked"], *values)
         return msgspec.json.decode(stands, type=Acknowledgement)
+
+    def take_in(self, alert_id: str, acknowledgement: Acknowledgement) -> None:
+        """Who has taken an alert on, as was told; who came first stays."""
+        self._client.hsetnx(self._keys["acks"], alert_id, msgspec.json.encode(acknowledgement))
 
     def asked(self) -> list[Asked]:
         """Acknowledgements that the engine has not told."""
@@ -215,3 +229,7 @@ class AlertBook:
     @staticmethod
     def _text(value: bytes | None) -> str:
         return value.decode() if value else ""
+
+
+def _told(entry: bytes, fields: dict[bytes, bytes]) -> Told:
+    return Told(entry.decode(), msgspec.json.decode(fields[b"r"], type=Alert), fields[b"r"])

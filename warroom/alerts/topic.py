@@ -15,6 +15,8 @@ from schemas.kafka_client import Producer
 from sinks.channels.delivery import TryLater
 
 TOPIC = "alerts"
+SOURCE = "/rflow/alerts"
+"""By this header a record is known for one of the engine's."""
 _SECONDS = 10.0
 
 
@@ -68,4 +70,4 @@ class AlertTopic:
 
 
 def _headers(alert: Alert) -> list[tuple[str, str | bytes | None]]:
-    return [*cloudevent("/rflow/alerts", f"{alert.alert_id}:{alert.version}", CE_TYPE, alert.at)]
+    return [*cloudevent(SOURCE, f"{alert.alert_id}:{alert.version}", CE_TYPE, alert.at)]
