@@ -15,6 +15,8 @@ from confluent_kafka.cimpl import NewPartitions
 from msgspec import Struct
 
 from deploy.members import refuse_members
+from deploy.security.granted import require_rights
+from deploy.security.rights import Process
 from deploy.settings import Settings
 from deploy.wiring import connections_of, ladder_of, process_name, wall_clock
 from schemas.kafka_client import AdminClient
@@ -44,12 +46,13 @@ class Resharded(Struct, frozen=True, kw_only=True):
 def reshard(settings: Settings, after: int, *, plan: bool = False, on_dealt: Callable[[int], None] = lambda _: None) -> Resharded:
     """Deals the users of `settings.partitions` shards to `after` of them; `plan` only looks.
 
-    Raises PartitionsChanged for a number that cannot be, RflowError while workers run and for whatever else an operator has to mend, Redis'
-    and Kafka's own errors where one of them does not answer.
+    Raises PartitionsChanged for a number that cannot be, RightMissing, RflowError while workers run and for whatever else an operator has
+    to mend, Redis' and Kafka's own errors where one of them does not answer.
     """
     config = SplitConfig(
         before=settings.partitions, after=after, replicas=settings.redis_replicas, replica_timeout=settings.redis_replica_timeout
     )
+    require_rights(settings, Process.RESHARD)
     admin = AdminClient(settings.kafka_client())
     refuse_members(admin, settings.group, "with the new number of partitions after this")
     return asyncio.run(_Resharding(settings, config, admin).run(on_dealt, plan=plan))

@@ -64,7 +64,8 @@ class LayerSnapshot:
         self._config = config
         self._rules = Rules(config.ladder)
         self._states = States(config.redis)
-        self._consumer = Consumer({**config.kafka, "group.id": "rflow-snapshot", "enable.auto.commit": False})
+        self._kafka = {**config.kafka, "group.id": "rflow-snapshot"}
+        self._consumer = Consumer({**self._kafka, "enable.auto.commit": False})
         self._inspector = LogInspector(config.kafka, config.topic_prefix, topic_ids=False)
         self._runner = asyncio.Runner()
 
@@ -143,7 +144,7 @@ class LayerSnapshot:
 
     def _logged(self, shard: int, after: Position) -> Iterator[Received]:
         topic, end = f"{self._config.topic_prefix}transitions", self._end(shard)
-        with closing(Subscriber(self._config.kafka, topic=topic, positions={shard: after}, partitions=[shard])) as subscriber:
+        with closing(Subscriber(self._kafka, topic=topic, positions={shard: after}, partitions=[shard])) as subscriber:
             deadline = time.monotonic() + self._config.patience
             while (at := subscriber.positions[shard].offset) < end:
                 if time.monotonic() > deadline:

@@ -12,6 +12,8 @@ from typing import Annotated
 import typer
 
 from deploy.cli.common import CommandFailed, DataDir, err, settings_of, shown
+from deploy.security.granted import require_rights
+from deploy.security.rights import Process
 from deploy.settings import Settings
 from deploy.wiring import ladder_of, pseudonymised, wall_clock
 from schemas.deadletter import Reason
@@ -88,6 +90,7 @@ def _write(day: PromotionDay, file: str) -> None:
 
 
 async def _produce(day: PromotionDay, settings: Settings, rate: float | None, as_of_now: bool) -> None:
+    require_rights(settings, Process.SOURCE)
     left_out: Counter[str] = Counter()
     lines = day.lines()
     if as_of_now:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from deploy.security.render import Names, kafka_rights
-from deploy.security.rights import RIGHTS, Process, Rights
+from deploy.security.rights import NOBODY, RIGHTS, Process, Rights
 
 PAGE = Path(__file__).resolve().parents[1] / "SECURITY.md"
 BEGIN, END = "<!-- written by `python -m deploy.security` -->", "<!-- so far -->"
@@ -24,11 +24,13 @@ def written(page: str) -> str:
 
 def table() -> str:
     """A section a process."""
-    return "\n" + "\n".join(_section(process, rights) for process, rights in RIGHTS.items()) + "\n"
+    nobody = f"Nothing is asked for by {_code(f'rflow {name}' for name in NOBODY)}, but of what they bring up themselves."
+    return "\n".join(["", *(_section(process, rights) for process, rights in RIGHTS.items()), nobody, "\n"])
 
 
 def _section(process: Process, rights: Rights) -> str:
-    lines = [f"### {process}", "", f"{rights.why[0].upper()}{rights.why[1:]}.", "", "| server | what | may |", "|---|---|---|"]
+    why = f"{rights.why[0].upper()}{rights.why[1:]} ({_code(f'rflow {name}' for name in rights.run)})."
+    lines = [f"### {process}", "", why, "", "| server | what | may |", "|---|---|---|"]
     by_place: dict[tuple[str, str], list[str]] = defaultdict(list)
     for right in kafka_rights(rights, Names()):
         by_place[right.kind.lower(), right.name].append(right.operation)

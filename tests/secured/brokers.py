@@ -27,7 +27,7 @@ from deploy.stack.ports import free_port
 from tests.chaos.proxy import Loop, Proxy
 from tests.secured.certificates import Authority
 from tests.secured.issuer import AUDIENCE, Issuer
-from tests.servers import Server, Servers, add_listeners
+from tests.servers import Server, Servers, add_listeners, join_cluster
 
 _LISTENER = """
 listener.name.{name}.ssl.keystore.type=PEM
@@ -113,11 +113,25 @@ class SecuredKafka:
 
 def secured_redis(servers: Servers, authority: Authority) -> tuple[Server, str]:
     """A Redis with a TLS port, and that port's address; its users are made through the door."""
-    certificate, key = authority.sign("redis")
     port = free_port()
-    options = {"tls_port": str(port), "tls_cert_file": str(certificate), "tls_key_file": str(key), "tls_ca_cert_file": str(authority.ca)}
-    server = servers.redis(kind="redis-server", tls_auth_clients="no", **options)
-    return server, f"rediss://127.0.0.1:{port}/0"
+    return servers.redis(kind="redis-server", **_tls(authority, port)), f"rediss://127.0.0.1:{port}/0"
+
+
+def secured_cluster(servers: Servers, authority: Authority, masters: int = 3) -> tuple[list[Server], str]:
+    """Masters that speak TLS to clients and to each other, and the address of the first; their users are made through the doors."""
+    ports = [(free_port(), free_port()) for _ in range(masters)]
+    nodes = []
+    for port, bus in ports:
+        own = {"tls_cluster": "yes", "cluster_enabled": "yes", "cluster_port": str(bus), "cluster_node_timeout": "3000"}
+        nodes.append(servers.redis(kind="redis-server", **_tls(authority, port), **own))
+    join_cluster([redis.Redis.from_url(node.address) for node in nodes], ("127.0.0.1", *ports[0]))
+    return nodes, f"rediss://127.0.0.1:{ports[0][0]}/0"
+
+
+def _tls(authority: Authority, port: int) -> dict[str, str]:
+    certificate, key = authority.sign("redis")
+    files = {"tls_cert_file": str(certificate), "tls_key_file": str(key), "tls_ca_cert_file": str(authority.ca)}
+    return {"tls_port": str(port), "tls_auth_clients": "no", **files}
 
 
 def redis_user(door: str, name: str, rules: str) -> None:

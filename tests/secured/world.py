@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import secrets
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import orjson
 import redis
@@ -17,12 +18,14 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
     ResourcePatternType,
     ResourceType,
 )
+from typer.testing import CliRunner, Result
 
+from deploy.cli.commands import app
 from deploy.security.render import KafkaRight, Names, clickhouse_grants, kafka_rights, redis_rules
 from deploy.security.rights import RIGHTS, Process
 from deploy.settings import Settings, load_settings
 from tests.chaos.proxy import Loop
-from tests.secured.brokers import SecuredKafka, redis_user, secured_redis
+from tests.secured.brokers import SecuredKafka, redis_user, secured_cluster, secured_redis
 from tests.secured.certificates import Authority
 from tests.secured.gate import Gate
 from tests.secured.issuer import SCOPE, Issuer
@@ -32,37 +35,53 @@ from tests.workers import Worker
 
 _BUSY = {"socket.connection.setup.timeout.ms": 30_000, "socket.timeout.ms": 30_000}
 """TLS and a login take long where the machine has much else to do; how soon a dead connection is noticed is tried elsewhere."""
+T = TypeVar("T")
 SERVERS = ("kafka", "redis", "clickhouse")
 _OPERATIONS = {operation.name.replace("_", "").lower(): operation for operation in AclOperation}
 _KINDS = {"Topic": ResourceType.TOPIC, "Group": ResourceType.GROUP, "Cluster": ResourceType.BROKER}
 
 
 class World:
-    """Servers, users and rights; left, it kills the processes that still run."""
+    """Servers, users and rights; left, it kills the processes that still run.
 
-    def __init__(self, folder: Path, names: Names) -> None:
+    One `beside` another is a further deployment on its Kafka and ClickHouse, with a Redis of its own; a Redis Cluster if `names` say so.
+    """
+
+    def __init__(self, folder: Path, names: Names, *, beside: World | None = None) -> None:
         self.folder = folder
         self.names = names
+        self._beside = beside
         self.processes: list[Worker] = []
         self.passwords: dict[tuple[str, str], list[str]] = {}
         """by server and process every password there has been"""
         self.written: dict[str, str] = {}
         """what commands have written, and what processes told over HTTP"""
+        self.ran: set[Process] = set()
+        """who has run with the rights that it has, and no more"""
         self.seen_in_ps = ""
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
         self.servers = self._stack.enter_context(Servers(self.folder / "servers"))
-        self.authority = Authority(self.folder / "tls")
-        self.issuer = self._stack.enter_context(Issuer({}))
-        loop = self._stack.enter_context(Loop())
-        self.kafka = SecuredKafka(self.servers, self.folder / "broker", self.authority, self.issuer, loop)
-        self._stack.callback(self.kafka.proxy.close)
-        self.redis_door, self.redis_url = secured_redis(self.servers, self.authority)
-        self.gate = self._stack.enter_context(Gate(self.authority))
         self.engine: Server | None = None
+        if self._beside is None:
+            self.authority = Authority(self.folder / "tls")
+            self.issuer = self._stack.enter_context(Issuer({}))
+            loop = self._stack.enter_context(Loop())
+            self.kafka = SecuredKafka(self.servers, self.folder / "broker", self.authority, self.issuer, loop)
+            self._stack.callback(self.kafka.proxy.close)
+            self.gate = self._stack.enter_context(Gate(self.authority))
+        else:
+            shared = self._beside
+            self.authority, self.issuer, self.kafka, self.gate = shared.authority, shared.issuer, shared.kafka, shared.gate
+        if self.names.cluster:
+            self.redis_nodes, self.redis_url = secured_cluster(self.servers, self.authority)
+        else:
+            door, self.redis_url = secured_redis(self.servers, self.authority)
+            self.redis_nodes = [door]
         for process in Process:
             self._make_user(process)
+        self.make_redis_users()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -78,10 +97,29 @@ class World:
         user = self.user(process)
         self.kafka.user(user, self.password("kafka", process))
         self.kafka.allow(self.bindings(process))
-        if rules := redis_rules(RIGHTS[process], self.names):
-            redis_user(self.redis_door.address, user, f"on >{self.password('redis', process)} {rules}")
         if RIGHTS[process].clickhouse:
             self.gate.users[user] = {self.password("clickhouse", process)}
+
+    def make_redis_users(self) -> None:
+        """On every node: it has none after a start."""
+        for process, rights in RIGHTS.items():
+            if rules := redis_rules(rights, self.names):
+                for node in self.redis_nodes:
+                    redis_user(node.address, self.user(process), f"on >{self.password('redis', process)} {rules}")
+
+    def refused_by_redis(self) -> set[str]:
+        """What Redis has refused, and to whom, since it was asked last."""
+        found = [one for log in self.redis_doors(lambda door: door.acl_log()) for one in log]
+        self.redis_doors(lambda door: door.acl_log_reset())
+        return {f"{one['username']}: {one['object']}" for one in found}
+
+    def redis_doors(self, ask: Callable[[redis.Redis], T]) -> list[T]:
+        """What each node says to somebody who may do all."""
+        found = []
+        for node in self.redis_nodes:
+            with redis.Redis.from_url(node.address) as door:
+                found.append(ask(door))
+        return found
 
     def user(self, process: Process) -> str:
         """Who a process is to all three."""
@@ -125,20 +163,19 @@ class World:
             self.kafka.user(user, self.password("kafka", process))
             if redis_rules(RIGHTS[process], self.names):
                 old = self.passwords["redis", process][-2]
-                redis_user(self.redis_door.address, user, f"<{old} >{self.password('redis', process)}")
+                for node in self.redis_nodes:
+                    redis_user(node.address, user, f"<{old} >{self.password('redis', process)}")
             if user in self.gate.users:
                 self.gate.users[user] = {self.password("clickhouse", process)}
         self.kafka.proxy.cut()
-        with redis.Redis.from_url(self.redis_door.address) as client:
-            client.client_kill_filter(_type="normal", skipme=True)
+        self.redis_doors(lambda door: door.client_kill_filter(_type="normal", skipme=True))
 
-    def clickhouse_with(self, process: Process | None) -> None:
-        """Puts an engine behind the gate, over the same data: one with the rights of a process, or with all."""
+    def clickhouse_with(self, process: Process | None, *others: Names) -> None:
+        """Puts an engine behind the gate, over the same data: one with the rights of a process, in `others` too, or with all."""
         if self.engine is not None:
             self.engine.stop()
-        grants = (
-            [one.rpartition(" TO ")[0] for one in clickhouse_grants(RIGHTS[process], self.names, "x")] if process else ["GRANT ALL ON *.*"]
-        )
+        given = [one for names in (self.names, *others) for one in clickhouse_grants(RIGHTS[process], names, "x")] if process else []
+        grants = [one.rpartition(" TO ")[0] for one in given] or ["GRANT ALL ON *.*"]
         self.engine = limited(self.servers, self.folder / "clickhouse" / "data", grants)
         self.gate.behind = self.engine.address
 
@@ -153,6 +190,7 @@ class World:
             "kafka_password_file": str(self.secret("kafka", process)),
             "redis_url": self.redis_url,
             "redis": {"ssl_ca_certs": ca},
+            "redis_cluster": self.names.cluster,
             "redis_user": user,
             "redis_password_file": str(self.secret("redis", process)),
             "clickhouse_url": self.gate.url,
@@ -199,14 +237,23 @@ class World:
         return {f"RFLOW_{name.upper()}": text for name, text in texts.items()}
 
     def start(self, process: Process, *arguments: str, given: dict[str, Any] | None = None, **more: Any) -> Worker:
-        """A process of rflow's; the command is its name, unless `arguments` say otherwise."""
+        """A process of rflow's; the command is the first that needs its rights, unless `arguments` say otherwise."""
+        self.ran.add(process)
         environment = self.environment(given or self.given(process), **more)
-        command = arguments or (str(process),)
+        command = arguments or RIGHTS[process].run[:1]
         log = self.folder / f"{process}-{len(self.processes) + 1}.log"
         made = Worker(environment, log, module=("deploy", *command))
         self.processes.append(made)
         self.look_at_ps()
         return made
+
+    def rflow(self, *arguments: str, as_: Process = Process.OPERATOR, **more: Any) -> Result:
+        """A command, carried out here."""
+        self.ran.add(as_)
+        inherited = dict.fromkeys(name for name in os.environ if name.startswith("RFLOW_"))
+        done = CliRunner(env={**inherited, **self.environment(self.given(as_), **more)}).invoke(app, arguments)
+        self.written[f"rflow {' '.join(arguments)}"] = f"{done.output}{done.exception or ''}"
+        return done
 
     def look_at_ps(self) -> None:
         """Takes down the command lines of all processes of this machine that can be read."""
@@ -218,12 +265,12 @@ class World:
         """What every process has written."""
         return ((one.log.name, one.log.read_text(errors="replace")) for one in self.processes)
 
-    def double(self, process: Process) -> Settings:
+    def double(self, process: Process, **more: Any) -> Settings:
         """The settings of another user with the same rights, from whom some can be taken while the process runs."""
         user = f"double-{process}"
         self.kafka.user(user, self.password("kafka", process))
         self.kafka.allow(self.binding(process, right, user) for right in kafka_rights(RIGHTS[process], self.names))
-        return self.settings(process, kafka_user=user)
+        return self.settings(process, kafka_user=user, **more)
 
     @contextmanager
     def without(self, settings: Settings, process: Process, right: KafkaRight) -> Iterator[None]:

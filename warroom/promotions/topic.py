@@ -24,6 +24,8 @@ DELIVERY_SECONDS = 10.0
 """After so long without an acknowledgement a record stays in the outbox. Below `book._STALE_MS`."""
 
 _READ_SECONDS = 30.0
+_FINAL = (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.GROUP_AUTHORIZATION_FAILED)
+"""What waiting does not mend."""
 _PRODUCER: dict[str, Any] = {
     "enable.idempotence": True,
     "acks": "all",
@@ -92,7 +94,7 @@ class PromotionTopic:
                     found += _promotions(message)
                 elif error.code() == KafkaError._PARTITION_EOF:
                     unread.discard(message.partition() or 0)
-                elif error.fatal() or error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
+                elif error.fatal() or error.code() in _FINAL:
                     raise KafkaException(error)
         return found
 

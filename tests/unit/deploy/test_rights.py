@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import typer
 from typer.testing import CliRunner
 
 from deploy.cli.commands import app_of
 from deploy.security.page import PAGE, written
 from deploy.security.render import Names, clickhouse_statements, kafka_commands, redis_line, redis_rules
-from deploy.security.rights import ALL_TOPICS, RIGHTS, Process
+from deploy.security.rights import ALL_TOPICS, NOBODY, RIGHTS, Process
 from schemas.topics import load_topics
 
 ROOT = Path(__file__).parents[3]
@@ -27,6 +29,28 @@ def test_the_page_says_what_is_declared() -> None:
 def test_every_process_and_every_topic_is_declared() -> None:
     assert set(RIGHTS) == set(Process)
     assert set(ALL_TOPICS) == set(load_topics())
+
+
+def test_every_command_says_whose_rights_it_needs() -> None:
+    """Of two names that it begins with the longer one counts: `alerts test` is not `alerts`."""
+    declared = [one for rights in RIGHTS.values() for one in rights.run] + list(NOBODY)
+    assert len(declared) == len(set(declared))
+    named = {command: max((one for one in declared if f"{command} ".startswith(f"{one} ")), key=len, default="") for command in commands()}
+    assert [command for command, one in named.items() if not one] == []
+    assert set(declared) == set(named.values()), "declared for a command that is not there"
+
+
+def commands(group: typer.core.TyperGroup | None = None, before: str = "") -> Iterator[str]:
+    """Every command of the tree, and the groups that are commands themselves."""
+    found = group or typer.main.get_command(app)
+    assert isinstance(found, typer.core.TyperGroup)
+    if before and found.invoke_without_command:
+        yield before
+    for name, one in found.commands.items():
+        if isinstance(one, typer.core.TyperGroup):
+            yield from commands(one, f"{before} {name}".strip())
+        else:
+            yield f"{before} {name}".strip()
 
 
 def test_rights_are_printed_with_the_names_of_the_deployment() -> None:
