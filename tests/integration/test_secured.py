@@ -58,11 +58,13 @@ from tests.secured.running import (
     versions,
     written,
 )
-from tests.secured.uses import USES, NotTaken, keep_the_alerts_book
+from tests.secured.uses import USES, NotTaken, alert_of, keep_the_alerts_book
 from tests.secured.world import World
 from tests.servers import wait_until
 from tests.workers import ROOT
 from warroom.alerts.book import opened
+from warroom.alerts.engine import BrandState
+from warroom.alerts.topic import AlertTopic
 
 FIRST, COLLECTED, SECOND, THIRD = 3_000, 3_200, 3_400, 3_700
 SIMULATED = ("--events", "200", "--users", "30", "--seed", "4", "--brand", "harbour", "--hours", "2", "--clean")
@@ -215,7 +217,11 @@ def test_an_operator_has_the_rights_for_every_command_of_theirs(world: World, ru
     assert world.refused_by_redis() == set()
 
 
-def test_the_alerts_book_is_kept_by_those_who_may(world: World) -> None:
+def test_the_alerts_book_is_kept_by_those_who_may(world: World, running: Running) -> None:
+    with opened(redis_of(world.settings(Process.ALERTS, **GIVEN))) as book:
+        assert book.save(0, BrandState(brand="told"), [alert_of("told")])
+        until(lambda: book.unread(AlertTopic.name, 1) == [])  # the process has told it, and noted so
+    assert running.of.pop(Process.ALERTS).stop(PATIENCE_S) == 0
     keep_the_alerts_book(world, **GIVEN)
     assert world.refused_by_redis() == set()
     with opened(redis_of(world.settings(Process.WARROOM, **GIVEN))) as taking, pytest.raises(NoPermissionError):
@@ -365,11 +371,16 @@ def test_no_secret_is_written_anywhere(world: World) -> None:
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("RFLOW_")}
     wrong = {**world.given(Process.OPERATOR), "kafka_user": "nobody", "redis_user": "nobody", "clickhouse_user": "nobody", **GIVEN}
     environment = {**inherited, **world.environment(wrong), "RFLOW_LOG_LEVEL": "debug"}
-    for arguments in (["doctor", "--json"], ["census", "acme"]):
+    tried = (["doctor", "--json"], ["census", "acme"])
+
+    def run(arguments: list[str]) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "deploy", *arguments]
-        run = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=PATIENCE_S)
-        assert run.returncode == 1
-        world.written[f"wrong {arguments}"] = run.stdout + run.stderr
+        return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=PATIENCE_S)
+
+    with ThreadPoolExecutor() as pool:
+        for arguments, done in zip(tried, pool.map(run, tried), strict=True):
+            assert done.returncode == 1
+            world.written[f"wrong {arguments}"] = done.stdout + done.stderr
     assert [one for one in RIGHTS[Process.OPERATOR].run if not any(name.startswith(f"rflow {one}") for name in world.written)] == []
     assert world.ran | {Process.RESTORED} == set(Process), "somebody has not been run with the rights declared"
     assert world.written["wrong ['doctor', '--json']"].count("lets this user in") == 3

@@ -72,9 +72,15 @@ def followed(settings: Settings) -> None:
             pass
 
 
+def alert_of(brand: str) -> Alert:
+    """One that fires."""
+    fires = msgspec.json.decode((ROOT / "schemas/examples/alerts/valid/firing.json").read_bytes(), type=Alert)
+    return msgspec.structs.replace(fires, alert_id=f"{brand}-1", brand=brand)
+
+
 def keep_the_alerts_book(world: World, **given: Any) -> None:
     """What the engine and the war room do with it where there is something to tell, by their own parts."""
-    alert = msgspec.json.decode((ROOT / "schemas/examples/alerts/valid/firing.json").read_bytes(), type=Alert)
+    alert = alert_of("kept")
     engine, room = world.settings(Process.ALERTS, **given), world.settings(Process.WARROOM, **given)
     with opened(redis_of(engine)) as telling, opened(redis_of(room)) as taking, closing(redis_of(room).client()) as client:
         assert telling.save(0, BrandState(brand=alert.brand), [alert])
