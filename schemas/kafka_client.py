@@ -14,12 +14,14 @@ from weakref import WeakSet
 
 import confluent_kafka
 import confluent_kafka.admin
+from confluent_kafka import Message
 
 log = logging.getLogger("rflow.kafka")
 
 LOGIN = "rflow.login"
 """The key under which a configuration carries its Login; librdkafka knows nothing of it."""
 _LOOK_S = 1.0
+_STAND_BACK_S = 5.0
 
 
 class TakesLogin(Protocol):
@@ -107,13 +109,38 @@ class Producer(confluent_kafka.Producer):
 
 
 class Consumer(confluent_kafka.Consumer):
-    """A consumer."""
+    """A consumer. It does one thing at a time, and lets nobody in between two reads that follow each other without a pause: so who reads
+    stands back while it is told a new password."""
 
     def __init__(self, config: Mapping[str, Any]) -> None:
+        self._told: threading.Event | None = None
         options, self._login = _split(config)
         super().__init__(options)
         if self._login is not None:
             self._login.keep(self)
+
+    def set_sasl_credentials(self, username: str, password: str) -> None:
+        """From the next connection on."""
+        told = self._told = threading.Event()
+        try:
+            super().set_sasl_credentials(username, password)
+        finally:
+            self._told = None
+            told.set()
+
+    def consume(self, num_messages: int = 1, timeout: float = -1) -> list[Message]:
+        """As confluent-kafka's."""
+        self._stand_back()
+        return super().consume(num_messages, timeout)
+
+    def poll(self, timeout: float = -1) -> Message | None:
+        """As confluent-kafka's."""
+        self._stand_back()
+        return super().poll(timeout)
+
+    def _stand_back(self) -> None:
+        if (told := self._told) is not None:
+            told.wait(_STAND_BACK_S)
 
     def close(self) -> None:
         """Leaves the group, if there is one, and ends."""

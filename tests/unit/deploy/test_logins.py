@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import gc
 import os
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
+from confluent_kafka import TopicPartition
 
 from deploy.processes.warroom import oidc_of
 from deploy.security.secret import SecretFile, SecretUnreadable
@@ -170,3 +172,26 @@ def test_a_client_that_is_closed_in_its_own_way_ends_nothing_for_the_others(file
     assert login.look()
     assert closed not in login._clients
     assert stays in login._clients
+
+
+def test_a_consumer_that_reads_without_a_pause_is_told_a_new_password(file: Path) -> None:
+    options = {**load_settings(kafka=SCRAM, kafka_user="eve", kafka_password_file=str(file)).kafka_client(), "log_level": 0}
+    login, consumer = options[LOGIN], Consumer({**options, "group.id": "g"})
+    consumer.assign([TopicPartition("t", 0, 0)])
+    stop = threading.Event()
+
+    def read() -> None:
+        while not stop.is_set():
+            consumer.consume(1, 0.1)
+
+    reader, told = threading.Thread(target=read), threading.Thread(target=login.look, daemon=True)
+    reader.start()
+    try:
+        file.write_text("another")
+        told.start()
+        told.join(5)
+        assert not told.is_alive()
+    finally:
+        stop.set()
+        reader.join()
+        consumer.close()
