@@ -20,7 +20,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 )
 from typer.testing import CliRunner, Result
 
-from deploy.cli.commands import app
+from deploy.cli.commands import app_of
 from deploy.security.render import KafkaRight, Names, clickhouse_grants, kafka_rights, redis_rules
 from deploy.security.rights import RIGHTS, Process
 from deploy.settings import Settings, load_settings
@@ -251,7 +251,7 @@ class World:
         """A command, carried out here."""
         self.ran.add(as_)
         inherited = dict.fromkeys(name for name in os.environ if name.startswith("RFLOW_"))
-        done = CliRunner(env={**inherited, **self.environment(self.given(as_), **more)}).invoke(app, arguments)
+        done = CliRunner(env={**inherited, **self.environment(self.given(as_), **more)}).invoke(app_of(), arguments)
         self.written[f"rflow {' '.join(arguments)}"] = f"{done.output}{done.exception or ''}"
         return done
 

@@ -42,7 +42,7 @@ def test_every_command_says_whose_rights_it_needs() -> None:
 
 def commands(group: typer.core.TyperGroup | None = None, before: str = "") -> Iterator[str]:
     """Every command of the tree, and the groups that are commands themselves."""
-    found = group or typer.main.get_command(app)
+    found = group or typer.main.get_command(app_of())
     assert isinstance(found, typer.core.TyperGroup)
     if before and found.invoke_without_command:
         yield before
