@@ -51,7 +51,7 @@ sbom: .venv/tools/installed ## sbom.json: what is installed in .venv, with versi
 # Strict: else a package that the service does not know, or a mirror without advisories, would pass for one without weaknesses.
 audit: .venv/tools/installed ## known weaknesses of every pinned package; asks PyPI's advisory service, and fails where it is not reached
 	.venv/tools/bin/pip-audit --strict --requirement constraints.txt --no-deps --disable-pip \
-	  || { echo "make audit: see above: a weakness, or https://pypi.org/pypi/NAME/VERSION/json was not reached or lacks a package"; exit 1; }
+	  || { echo "make audit: a weakness, or PyPI's advisory service was not reached or does not know a package: see above" >&2; exit 1; }
 
 bench: install ## how fast it is on this machine
 	$(BIN)/python -m bench $(ARGS)
