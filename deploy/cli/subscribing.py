@@ -15,6 +15,7 @@ from deploy.cli.common import MISUSED, CommandFailed, DataDir, err, settings_of,
 from deploy.cli.processes import OnGapOption
 from deploy.logs import set_up_logs
 from deploy.processes.subscription import snapshot_config
+from schemas.transition import TransitionKind
 from sinks.subscription.config import Subscription, SubscriptionError, Wanted, load_subscription, start_of
 from warroom.layer_snapshot import LayerSnapshot
 
@@ -63,7 +64,7 @@ def subscribe(
     ] = None,
     from_: Annotated[Several, typer.Option("--from", help="Left this layer; may be given several times, as may the next ones.")] = None,
     to: Annotated[Several, typer.Option("--to", help="Entered this layer.")] = None,
-    kind: Annotated[Several, typer.Option("--kind", help="advance, retract, decay, recompute, merge, erase")] = None,
+    kind: Annotated[list[TransitionKind] | None, typer.Option("--kind", help="Of this kind.")] = None,
     channel: Annotated[Several, typer.Option("--channel", help="Through this channel.")] = None,
     brand: Annotated[Several, typer.Option("--brand", help="Of this brand.")] = None,
     start: Annotated[str, typer.Option("--start", help="beginning, end, or an RFC 3339 time of publishing.")] = "end",

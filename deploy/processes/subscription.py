@@ -59,6 +59,9 @@ def run_lines(settings: Settings, subscription: Subscription, limit: int | None)
 
 def _subscription(settings: Settings, subscription: Subscription) -> Running:
     require_rights(settings, Process.SUBSCRIBER)
+    layers = {layer.id for layer in ladder_of(settings).layers}
+    if unknown := subscription.wanted.layers_beside(layers):
+        log.warning("layers are wanted that the ladder does not have", layers=unknown, subscription=subscription.subscription)
     running = Running(subscription, subscription_source(settings))
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: running.stop())

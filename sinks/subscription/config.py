@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from msgspec import Meta, Struct, field
 from msgspec.structs import replace
 
 from schemas.follow import Start
 from schemas.subscriber import Filter
+from schemas.transition import TransitionKind
 from schemas.yaml_reader import KeyPath, MistakesError, read_yaml
 
 _NAME = r"^[a-z0-9][a-z0-9_-]{0,63}$"
@@ -34,13 +36,17 @@ class Wanted(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     brands: tuple[Text, ...] = ()
     from_: tuple[Text, ...] = field(name="from", default=())
     to: tuple[Text, ...] = ()
-    kinds: tuple[Text, ...] = ()
-    directions: tuple[Text, ...] = ()
+    kinds: tuple[TransitionKind, ...] = ()
+    directions: tuple[Literal["forward", "reverse"], ...] = ()
     channels: tuple[Text, ...] = ()
 
     def filter(self) -> Filter:
         """The same as the subscriber's helper takes it."""
         return Filter(**{name: frozenset(getattr(self, name)) for name in self.__struct_fields__})
+
+    def layers_beside(self, known: Collection[str]) -> list[str]:
+        """Layers that are none of these: a slip of the pen, or those of a former ladder."""
+        return sorted({*self.from_, *self.to}.difference(known))
 
 
 class Webhook(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -9,7 +9,7 @@ import pytest
 from schemas.signature import SecretError, read_secret, signed_headers
 from schemas.subscriber import Filter
 from sinks.subscription.breaker import Breaker
-from sinks.subscription.config import SubscriptionError, load_subscription, parse_subscription
+from sinks.subscription.config import SubscriptionError, Wanted, load_subscription, parse_subscription
 from sinks.subscription.webhook import Fate, judge
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "just-bought.yaml"
@@ -37,6 +37,11 @@ MISTAKES = [
         WHOLE + "wanted:\n  too: [R4]\n",
         "own.yaml:8: expected one of brands, from, to, kinds, directions, channels, found the unknown key 'too'",
     ),
+    (
+        WHOLE + "wanted:\n  kinds: [advanced]\n",
+        "own.yaml:8: expected one of advance, retract, decay, recompute, merge, erase, found 'advanced'",
+    ),
+    (WHOLE + "wanted:\n  directions: [up]\n", "own.yaml:8: expected one of forward, reverse, found 'up'"),
     (WHOLE + "wanted:\n  to: R4\n", "own.yaml:8: expected a list, found 'R4'"),
     (WHOLE + "  in_flight: 0\n", "own.yaml:7: expected a whole number from 1 to 1000, found the number 0"),
     (WHOLE + "  backoff_first: 5\n  backoff_most: 1\n", "own.yaml:8: expected at least backoff_first, 5 seconds, found 1"),
@@ -123,3 +128,8 @@ def test_the_breaker_opens_after_so_many_failures_in_a_row_and_tries_once() -> N
     assert not breaker.is_open
     assert [breaker.failed(8.0), breaker.failed(8.0), breaker.failed(8.0)] == [False, False, True]
     assert breaker.wait(8.0) == pytest.approx(1), "from the beginning"
+
+
+def test_layers_that_the_ladder_does_not_have_are_named() -> None:
+    assert Wanted(from_=("R2", "R7"), to=("R9", "R4")).layers_beside({"R2", "R3", "R4"}) == ["R7", "R9"]
+    assert Wanted().layers_beside({"R2"}) == []
