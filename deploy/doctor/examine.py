@@ -22,7 +22,12 @@ def examine(settings: Settings, process: Process = Process.WORKER) -> list[Findi
         "clickhouse": clickhouse.look,
         "kafka and redis": published.look,
     }
-    return [finding for name, look in looks.items() for finding in _guarded(name, look, settings)]
+    found: list[Finding] = []
+    for name, look in looks.items():
+        # Of both together nothing can be said, and much time be lost, where one of them does not answer.
+        if not any(one.what in name.split(" and ") and not one.good for one in found):
+            found += _guarded(name, look, settings)
+    return found
 
 
 def _guarded(name: str, look: _Look, settings: Settings) -> Iterator[Finding]:

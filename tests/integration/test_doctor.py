@@ -26,7 +26,8 @@ from confluent_kafka.cimpl import NewTopic
 from typer.testing import CliRunner
 
 from deploy.cli.commands import app_of
-from deploy.doctor import clickhouse, host, kafka, redis
+from deploy.doctor import clickhouse, host, kafka, published, redis
+from deploy.doctor.examine import examine
 from deploy.doctor.finding import Finding, Level
 from deploy.settings import Settings, load_settings
 from schemas.topics import load_topics
@@ -347,6 +348,24 @@ def test_a_password_that_others_may_read_is_named(tmp_path: Path) -> None:
     for mode, expected in ((0o640, {"redis_password_file": Level.RISK}), (0o400, {})):
         file.chmod(mode)
         assert bad(looked(host.look, load_settings(redis_password_file=str(file)))) == expected
+
+
+def test_what_two_servers_have_in_common_is_not_asked_where_one_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def finds(what: str, level: Level) -> Callable[..., Iterator[Finding]]:
+        def look(*_: Any, **__: Any) -> Iterator[Finding]:
+            asked.append(what)
+            yield Finding(what, level, "so")
+
+        return look
+
+    for level, both in ((Level.GOOD, 1), (Level.WRONG, 0)):
+        asked.clear()
+        for module, what in ((kafka, "kafka"), (redis, "redis"), (clickhouse, "clickhouse"), (published, "kafka and redis")):
+            monkeypatch.setattr(module, "look", finds(what, level if what == "kafka" else Level.GOOD))
+        examine(load_settings())
+        assert (asked.count("redis"), asked.count("clickhouse"), asked.count("kafka and redis")) == (1, 1, both)
 
 
 def test_the_exit_status_tells_wrong_from_risky(rflow: Rflow, made: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
