@@ -4,8 +4,8 @@
 
 The records are made by ClickHouse itself, straight into its tables; the tables of sums are filled from them through the sink's own inlets
 and columns (`sinks.tables`), with more memory than `rflow up` gives the engine. Then it is started again as `rflow up` runs it. Each query
-is the war room's own, asked three times after a first; the slowest counts. The exit status is 0 only if every query that a screen repeats
-stays below a second. What `--data` keeps is asked again without being made again.
+is the war room's own, asked three times after a first; the slowest counts. The exit status is 0 only if every one stays below a second.
+What `--data` keeps is asked again without being made again.
 """
 
 from __future__ import annotations
@@ -38,13 +38,13 @@ from sinks.errors import SinkError
 from sinks.migrate import migrate
 from sinks.tables import (
     FLOW_SPANS,
-    MOVE_SAMPLE,
     MOVE_SPANS,
     ORDER_SPANS,
     ORDERS,
     PARTS,
     PURCHASE_SPANS,
     SAMPLED_ONE_IN,
+    SAMPLES,
     SHOP_FLOW_SPANS,
     TRANSITIONS,
     Table,
@@ -87,11 +87,9 @@ class Filled(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Timed(NamedTuple):
-    """A query's first and slowest further time, and the least CPU that ClickHouse took for it, seconds; `repeated`: a screen asks it again
-    and again; `refused`: why it has no answer."""
+    """A query's first and slowest further time, and the least CPU that ClickHouse took for it, seconds; `refused`: why it has no answer."""
 
     name: str
-    repeated: bool
     first: float
     slowest: float
     cpu: float
@@ -213,54 +211,56 @@ def _copied(source: Table, part: Table, span: tuple[int, int]) -> str:
     begin, end = (f"fromUnixTimestamp64Milli(toInt64({one}), 'UTC')" for one in span)
     names = ", ".join(f"`{name}`" for name in part.column_names)
     kept = f"brand = '{_BRAND}' AND {at} >= {begin} AND {at} < {end}"
-    if part is MOVE_SAMPLE:
+    if part in SAMPLES:
         kept += f" AND xxh3(user_id) % {SAMPLED_ONE_IN} = 0"
     return f"INSERT INTO {part.inlet} ({names}) SELECT {names} FROM {source.name} WHERE {kept}"
 
 
-def questions(config: ClickHouse) -> Iterator[tuple[str, bool, Callable[[], object]]]:
-    """(name, whether a screen repeats it, the query): what the snapshot, the promotion's lines, the drill-down and the lists ask."""
+def questions(config: ClickHouse) -> Iterator[tuple[str, Callable[[], object]]]:
+    """(name, the query): what the snapshot, the promotion's lines, the drill-down, the lists and the comparison ask."""
     live, sales, drill = LiveReader(config), Sales(config), Drill(config, seconds=600)
     day = Span(brand=_BRAND, start=_DAY[0], end=_DAY[1])
     hour = Span(brand=_BRAND, start=_DAY[1] - 3_600_000, end=_DAY[1])
     for name, ask in live.questions(_BRAND, _DAY[1] - 1, _DAY[0]).items():
         if name != "usual":
-            yield f"snapshot: {name}", True, ask
-    yield "snapshot: usual, of the whole day", True, live.questions(_BRAND, _DAY[1] + HOUR_MS - 1, _DAY[1])["usual"]
-    yield "promotion: sales by minute, whole day", True, lambda: sales.by_minute(_BRAND, *_DAY)
-    yield "promotion: sales by cell, whole day", True, lambda: sales.by_cell(_BRAND, *_DAY)
+            yield f"snapshot: {name}", ask
+    yield "snapshot: usual, of the whole day", live.questions(_BRAND, _DAY[1] + HOUR_MS - 1, _DAY[1])["usual"]
+    yield "promotion: sales by minute, whole day", lambda: sales.by_minute(_BRAND, *_DAY)
+    yield "promotion: sales by cell, whole day", lambda: sales.by_cell(_BRAND, *_DAY)
     for stores, with_stores in ((False, ""), (True, ", with stores")):
-        yield f"promotion: heads entered{with_stores}, whole day", True, partial(sales.heads_entered, _BRAND, *_DAY, by_store=stores)
-    yield "promotion: heads at the beginning", True, lambda: Sales(config).heads_at(_BRAND, _DAY[0] + DAY_MS // 2)
-    yield "promotion: how far sales are stored", True, sales.as_of
-    yield "flows, last hour", True, lambda: drill.flow_lines(hour)
-    yield "flows, whole day", True, lambda: drill.flow_lines(day)
+        yield f"promotion: heads entered{with_stores}, whole day", partial(sales.heads_entered, _BRAND, *_DAY, by_store=stores)
+    yield "promotion: heads at the beginning", lambda: Sales(config).heads_at(_BRAND, _DAY[0] + DAY_MS // 2)
+    yield "promotion: how far sales are stored", sales.as_of
+    yield "flows, last hour", lambda: drill.flow_lines(hour)
+    yield "flows, whole day", lambda: drill.flow_lines(day)
     for of in ({"channel": "tmall"}, {"store_id": "sh-7"}, {"channel": "tmall", "store_id": "sh-7"}):
         told = " and ".join(name.removesuffix("_id") for name in of)
-        yield f"flows of a {told}, whole day", True, partial(drill.flow_lines, replace(day, **of))
+        yield f"flows of a {told}, whole day", partial(drill.flow_lines, replace(day, **of))
     for by in (Dimension.CHANNEL, Dimension.STORE):
         for span, length in ((hour, "last hour"), (day, "whole day")):
-            yield f"what each {by} sold and moved, {length}", True, partial(drill.label_lines, span, by, 100)
-    yield "a channel by the minute, whole day", True, lambda: drill.label_steps(day, Dimension.CHANNEL, "tmall", 1)
+            yield f"what each {by} sold and moved, {length}", partial(drill.label_lines, span, by, 100)
+    yield "a channel by the minute, whole day", lambda: drill.label_steps(day, Dimension.CHANNEL, "tmall", 1)
     for span, length in ((hour, "last hour"), (day, "whole day")):
         of_channel, of_store = replace(span, channel="tmall"), replace(span, store_id="sh-7")
-        yield f"the stores of a channel, {length}", True, partial(drill.label_lines, of_channel, Dimension.STORE, 100)
-        yield f"the layers of a store, {length}", True, partial(drill.label_lines, of_store, Dimension.LAYER, 100)
-    yield "orders, a page", True, lambda: drill.order_lines(day, 100, Behind())
-    yield "transitions, a page", True, lambda: drill.move_lines(day, "", "", 100, Behind())
-    yield "census", True, lambda: drill.census(_BRAND)
+        yield f"the stores of a channel, {length}", partial(drill.label_lines, of_channel, Dimension.STORE, 100)
+        yield f"the layers of a store, {length}", partial(drill.label_lines, of_store, Dimension.LAYER, 100)
+    yield "orders, a page", lambda: drill.order_lines(day, 100, Behind())
+    yield "transitions, a page", lambda: drill.move_lines(day, "", "", 100, Behind())
+    yield "census", lambda: drill.census(_BRAND)
     today, before = Period(begins=_DAY[0], ends=_DAY[1]), Period(begins=_DAY[0] - DAY_MS, ends=_DAY[0])
-    yield "compare the day with the day before", False, lambda: compare_periods(drill, _BRAND, today, before, By.ALL)
-    for split in (By.CHANNEL, By.CAMPAIGN, By.STORE, By.GUIDE):
-        yield f"compare them by {split}", False, partial(compare_periods, drill, _BRAND, today, before, split)
+    noon = _DAY[0] + DAY_MS // 2
+    halves = (replace(today, begins=noon), replace(today, ends=noon))
+    for pair, told in (((today, before), "the day with the day before"), (halves, "its second half with its first")):
+        for split in By:
+            yield f"compare {told}{'' if split == By.ALL else f', by {split}'}", partial(compare_periods, drill, _BRAND, *pair, split)
 
 
 def measure(config: ClickHouse, pid: int) -> list[Timed]:
     """Every query: once, then three times more."""
     found = []
-    for name, repeated, ask in questions(config):
+    for name, ask in questions(config):
         times, cpus, refused = [], [], ""
-        for _ in range(_TIMES + 1 if repeated else 1):
+        for _ in range(_TIMES + 1):
             began, used = time.monotonic(), cpu_seconds(pid)
             try:
                 ask()
@@ -268,7 +268,7 @@ def measure(config: ClickHouse, pid: int) -> list[Timed]:
                 refused = str(error)
             times.append(time.monotonic() - began)
             cpus.append(cpu_seconds(pid) - used)
-        found.append(Timed(name, repeated, times[0], max(times[1:], default=times[0]), min(cpus), refused))
+        found.append(Timed(name, times[0], max(times[1:]), min(cpus), refused))
         print(f"{times[0]:7.3f} {found[-1].slowest:7.3f} {found[-1].cpu:7.2f}  {name} {refused}", file=sys.stderr, flush=True)
     return found
 
@@ -284,13 +284,7 @@ def markdown(size: Size, found: list[Timed], seconds: float, disk: float) -> str
         "",
         "| query | first, s | slowest of three, s | CPU, s |",
         "| --- | --- | --- | --- |",
-        *(f"| {one.name} | {one.first:.3f} | {one.slowest:.3f} | {one.cpu:.2f} |" for one in found if one.repeated),
-        "",
-        "Asked once, on request, and kept:",
-        "",
-        "| query | s | CPU, s |",
-        "| --- | --- | --- |",
-        *(f"| {one.name}{' (refused)' if one.refused else ''} | {one.first:.1f} | {one.cpu:.1f} |" for one in found if not one.repeated),
+        *(f"| {one.name}{' (refused)' if one.refused else ''} | {one.first:.3f} | {one.slowest:.3f} | {one.cpu:.2f} |" for one in found),
     ]
     return "\n".join(lines)
 
@@ -347,7 +341,7 @@ def main() -> None:
     if options.write_readme:
         before, _, rest = _README.read_text(encoding="utf-8").partition(BEGIN)
         _README.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{rest.partition(END)[2]}", encoding="utf-8")
-    slow = [one.name for one in found if one.refused or (one.repeated and one.slowest >= BOUND_S)]
+    slow = [one.name for one in found if one.refused or one.slowest >= BOUND_S]
     if slow:
         print(f"above {BOUND_S:g} s, or refused: {', '.join(slow)}", file=sys.stderr)
     sys.exit(1 if slow else 0)

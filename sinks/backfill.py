@@ -24,17 +24,19 @@ from sinks.tables import (
     HEAD_SPANS,
     MOVE_SAMPLE,
     MOVE_SPANS,
+    ORDER_SAMPLE,
     ORDER_SPANS,
     PARTS,
     PURCHASE_SPANS,
     SAMPLED_ONE_IN,
+    SAMPLES,
     SHOP_FLOW_SPANS,
     Table,
 )
 
 log = logging.getLogger("rflow.sink")
 
-FILLED = (FLOW_SPANS, MOVE_SPANS, SHOP_FLOW_SPANS, HEAD_SPANS, MOVE_SAMPLE, ORDER_SPANS, CELL_SPANS, PURCHASE_SPANS)
+FILLED = (FLOW_SPANS, MOVE_SPANS, SHOP_FLOW_SPANS, HEAD_SPANS, MOVE_SAMPLE, ORDER_SPANS, CELL_SPANS, PURCHASE_SPANS, ORDER_SAMPLE)
 _ONE_PART: dict[str, str | int] = {**INSERT, "max_threads": 1, "max_insert_threads": 1, "max_block_size": 1 << 20}
 _LOOKED_UP = 10
 """How many times as many rows at a time go into a table for which others are looked up: that reads through all records each time."""
@@ -87,7 +89,11 @@ _SOURCES = {
         },
     ),
     CELL_SPANS.name: Source(_BROUGHT, {f"layer_{name}": f"if(is_told, layer_{name}, was_{name})" for name in ("channel", "store_id")}),
-    MOVE_SAMPLE.name: Source(f"SELECT * FROM transitions WHERE {{rows}} AND xxh3(user_id) % {SAMPLED_ONE_IN} = 0", {}),
+    **{
+        part.name: Source(f"SELECT * FROM {source.name} WHERE {{rows}} AND xxh3(user_id) % {SAMPLED_ONE_IN} = 0", {})
+        for source, part in PARTS
+        if part in SAMPLES
+    },
 }
 
 

@@ -12,7 +12,7 @@ import xxhash
 
 from sinks.decision import Lane, Range
 from sinks.rows import Record, Row
-from sinks.tables import MOVE_SAMPLE, PARTS, SAMPLED_ONE_IN, SHARDS, SPEND, STEPS, TABLES, Table
+from sinks.tables import PARTS, SAMPLED_ONE_IN, SAMPLES, SHARDS, SPEND, STEPS, TABLES, Table
 
 _REVISIONS_A_BLOCK = 1 << 20
 
@@ -53,12 +53,9 @@ def fill(block: int, records: Iterable[Record]) -> list[TableBlock]:
     tables = {table.name: _columns(block, table, rows[table.name]) for table in TABLES if rows[table.name]}
     for source, part in PARTS:
         if source.name in tables:
-            tables[part.name] = _pick(tables[source.name], part)
-    if MOVE_SAMPLE.name in tables and (sample := _sampled(tables[MOVE_SAMPLE.name])).rows:
-        tables[MOVE_SAMPLE.name] = sample
-    else:
-        tables.pop(MOVE_SAMPLE.name, None)
-    return [tables[table.name] for table in TABLES if table.name in tables]
+            picked = _pick(tables[source.name], part)
+            tables[part.name] = _sampled(picked) if part in SAMPLES else picked
+    return [tables[table.name] for table in TABLES if table.name in tables and tables[table.name].rows]
 
 
 def _columns(block: int, table: Table, rows: list[Row]) -> TableBlock:
@@ -72,7 +69,7 @@ def _pick(source: TableBlock, table: Table) -> TableBlock:
 
 
 def _sampled(block: TableBlock) -> TableBlock:
-    """The rows of the users that MOVE_SAMPLE takes."""
+    """The rows of the users that SAMPLES take."""
     users = block.columns[block.table.column_names.index("user_id")]
     taken = [xxhash.xxh3_64_intdigest(user.encode()) % SAMPLED_ONE_IN == 0 for user in users]
     return TableBlock(block.table, sum(taken), [list(compress(column, taken)) for column in block.columns])

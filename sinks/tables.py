@@ -212,8 +212,15 @@ MOVE_SAMPLE = _part(
     TRANSITIONS,
     "brand user_id seq from_layer to_layer direction effective_at channel campaign_id store_id guide_id first_touch_at",
 )
+ORDER_SAMPLE = _part(
+    "order_sample",
+    "order_sample",
+    ORDERS,
+    "type brand user_id order_id occurred_at amount refunded layer_before first_seen channel campaign_id store_id guide_id",
+)
+SAMPLES = (MOVE_SAMPLE, ORDER_SAMPLE)
 SAMPLED_ONE_IN = 16
-"""MOVE_SAMPLE takes the users the XXH3-64 hash of whose id is a multiple of this."""
+"""SAMPLES take the users the XXH3-64 hash of whose id is a multiple of this."""
 
 PURCHASE_SPANS = _part(
     "purchase_spans",
@@ -301,6 +308,7 @@ TABLES: tuple[Table, ...] = (
     ORDER_SPANS,
     CELL_SPANS,
     PURCHASE_SPANS,
+    ORDER_SAMPLE,
     JUNK_MINUTES,
     SPEND,
     PROMOTIONS,
@@ -323,5 +331,6 @@ PARTS: tuple[tuple[Table, Table], ...] = (
     (ORDERS, ORDER_SPANS),
     (ORDERS, CELL_SPANS),
     (ORDERS, PURCHASE_SPANS),
+    (ORDERS, ORDER_SAMPLE),
 )
-"""A table and another that is filled with some of its columns; MOVE_SAMPLE with some of its rows."""
+"""A table and another that is filled with some of its columns; SAMPLES with some of its rows."""

@@ -86,7 +86,7 @@ FROM
         if(touched = 0, intDiv(earliest, 256) = 1, touched % 2 = 1) AS is_new
     FROM
     (
-        SELECT {"person" if sampled else "user_id"} AS user, seq, first_touch_at, channel, campaign_id, store_id, guide_id,
+        SELECT {"person" if sampled else "xxh3(user_id)"} AS user, seq, first_touch_at, channel, campaign_id, store_id, guide_id,
             transform(toString(from_layer), {{names:Array(String)}}, {{numbers:Array(UInt8)}}, toUInt8(255)) AS left_layer,
             transform(toString(to_layer), {{names:Array(String)}}, {{numbers:Array(UInt8)}}, toUInt8(255)) AS entered_layer
         {_USERS[sampled]}
@@ -106,14 +106,14 @@ users of whom none does, whether the period has their first (seq 1). By a label 
 
 FLOWS_OF_RECORDS = {
     by: f"""
-SELECT toString({column}) AS split, toString(from_layer) AS from_layer, toString(to_layer) AS to_layer, uniqExact(user_id) AS users,
+SELECT toString({column}) AS split, toString(from_layer) AS from_layer, toString(to_layer) AS to_layer, uniqExact(xxh3(user_id)) AS users,
     count() AS transitions
 FROM transitions WHERE {_PERIOD}
 GROUP BY split, from_layer, to_layer
 """
     for by, column in _COLUMNS.items()
 }
-"""Flows of a period by label, users to the last one."""
+"""Flows of a period by label, users to the last one, told apart by the hash of their id as in `warroom.sold_queries`."""
 
 
 def _flows(by: By) -> str:

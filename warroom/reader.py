@@ -18,7 +18,7 @@ _SPILL_BYTES = 600_000_000
 
 
 class Reader:
-    """A connection of its own, for one thread at a time. Every method raises StoreAway or StoreError (`sinks.errors`)."""
+    """Asks without a session, so threads may share it. Every method raises StoreAway or StoreError (`sinks.errors`)."""
 
     def __init__(self, config: ClickHouse, **settings: int | str) -> None:
         """`settings` are ClickHouse's, for every query. What walks through very many users goes by way of the disk."""

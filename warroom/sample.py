@@ -1,7 +1,11 @@
-"""How many users are counted where distinct ones have to be walked through: all in a short period, a sample of them in a long one.
+"""How many users are counted where records have to be walked through: all in a short period, a sample of them in a long one.
 
-Up to `COUNTED` transitions everybody is counted. Beyond, the users of the table `move_sample` are, one in `one_in`: of n users told, the
-estimate's standard error is sqrt(n x (one_in - 1)), so of a million told by one in 32 about half a per cent.
+Up to `COUNTED` transitions, or orders, those of everybody are walked through. Beyond, those of one user in `one_in`, of the tables
+`move_sample` and `order_sample`, never more than `WALKED`. The estimate's standard error (Cochran, "Sampling Techniques", chapter 2: each
+user is taken by chance, for themselves): of n users sqrt(n x (one_in - 1)), so of a million told by one in 32 about half a per cent; of
+money that n buyers paid sqrt((one_in - 1) x (1 + c^2) / n) of it, c the standard deviation of what a buyer pays over its mean: of a million
+buyers told by one in 16 about half a per cent too if c is 1, of ten thousand about five and a half; of a share p of n users
+sqrt((one_in - 1) x p x (1 - p) / n).
 """
 
 from __future__ import annotations
@@ -16,7 +20,7 @@ _RANKS = 6
 
 
 class Sample(NamedTuple):
-    """One user in `one_in`: those of `rank` and above in `move_sample`; everybody if that is 1."""
+    """One user in `one_in`: those of `rank` and above in the tables of samples; everybody if that is 1."""
 
     one_in: int
     rank: int
@@ -27,11 +31,11 @@ class Sample(NamedTuple):
         return self.one_in > 1
 
 
-def sample_of(transitions: int, counted: int = COUNTED, walked: int = WALKED) -> Sample:
-    """The largest sample of a period with so many transitions of which no more than `walked` are read."""
-    if transitions <= counted:
+def sample_of(records: int, counted: int = COUNTED, walked: int = WALKED) -> Sample:
+    """The largest sample of a period with so many transitions, or orders, of which no more than `walked` are read."""
+    if records <= counted:
         return Sample(1, 0)
     rank = 0
-    while rank < _RANKS and transitions // (SAMPLED_ONE_IN << rank) > walked:
+    while rank < _RANKS and records // (SAMPLED_ONE_IN << rank) > walked:
         rank += 1
     return Sample(SAMPLED_ONE_IN << rank, rank)

@@ -13,7 +13,7 @@ from warroom.figures import By, Returning
 
 
 class Sums(Struct, frozen=True, kw_only=True):
-    """Purchases of a split by buyers who stood in a layer; minor units."""
+    """Purchases of a split by buyers who stood in a layer; minor units. `gmv_new` is of who was first seen within the period."""
 
     split: str
     layer: str
@@ -36,7 +36,8 @@ class Buyers(Struct, frozen=True, kw_only=True):
 
 class Sold(Struct, frozen=True, kw_only=True):
     """All of a period; `layers` lowest first, `refunds` by split and layer, `spend` by split, None by a dimension that it does not have.
-    `buyers` may be a sample, for what is a share of them: then `counted` has how many there are by split and layer ("" all)."""
+    `buyers` may be a sample, for what is a share of them: then `counted` has how many there are by split and layer ("" all), and refunds
+    and `gmv_new` are estimates."""
 
     by: By
     layers: list[str]

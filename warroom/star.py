@@ -64,7 +64,7 @@ class Star(Reader):
         scaling = crowd.scaling(found) if found else self._structs(Scaling, queries.SCALING, bound)
         return StarTables(
             scaling=scaling,
-            triangulating=crowd.triangulating(scaling, self.layers()[0]),
+            triangulating=crowd.triangulating(scaling, (found.layers if found else self.layers())[0]),
             activating=crowd.activating(found) if found else self._structs(Activating, queries.ACTIVATING, bound),
             returning=self._returning(found or self.crowd(brand, start, end), bound),
         )
@@ -76,18 +76,20 @@ class Star(Reader):
     def _sold(self, layers: list[str], bound: dict[str, Any]) -> Sold | None:
         """What was sold; None if somebody bought who stood in a layer that the ladder has no more."""
         by, start, end = By(bound["split_by"]), bound["from"], bound["to"]
-        told = {**bound, **bound_spans(start, end), **_numbered(layers)}
         sample = self._buyers_sample(bound["brand"], start, end)
-        sums, counted = self._sums_of_spans(by, told) if sample.is_partial else (self._structs(Sums, sold_queries.SUMS[by], told), None)
+        told = {**bound, **bound_spans(start, end), **_numbered(layers), "rank": sample.rank}
+        sums, counted = self._sums(by, sample, told)
         if not {one.layer for one in sums} <= {*layers}:
             return None
+        paid = {(one.split, one.layer): one.gmv for one in sums}
+        back = self._rows(sold_queries.REFUNDS[by, sample.is_partial], told) if sums else ()
         spend = sold_queries.SPEND.get(by)
         return Sold(
             by=by,
             layers=layers,
             sums=sums,
-            refunds={(split, layer): int(back) for split, layer, back in (self._rows(sold_queries.REFUNDS[by], told) if sums else ())},
-            buyers=self._structs(Buyers, sold_queries.BUYERS[by], {**told, "one_in": sample.one_in}),
+            refunds={(split, layer): min(int(sum_) * sample.one_in, paid.get((split, layer), 0)) for split, layer, sum_ in back},
+            buyers=self._structs(Buyers, sold_queries.BUYERS[by, sample.is_partial], told),
             spend=None if spend is None else {split: int(cost) for split, cost in self._rows(spend, told)},
             counted=counted,
         )
@@ -97,15 +99,19 @@ class Star(Reader):
         whole = bound_spans(min(start, end - 90 * DAY_MS) // HOUR_MS * HOUR_MS, -(-end // HOUR_MS) * HOUR_MS)
         return sample_of(int(self._rows(sold_queries.PURCHASES, {"brand": brand, **whole})[0][0]))
 
-    def _sums_of_spans(self, by: By, bound: dict[str, Any]) -> tuple[list[Sums], dict[tuple[str, str], int]]:
-        """Purchases by split and layer, and how many bought; under "" in all layers."""
-        new = {(split, layer): int(gmv) for split, layer, gmv in self._rows(sold_queries.GMV_NEW[by], bound)}
+    def _sums(self, by: By, sample: Sample, bound: dict[str, Any]) -> tuple[list[Sums], dict[tuple[str, str], int] | None]:
+        """Purchases by split and layer. Of a sample only what new users paid is told; then also how many bought, under "" in all layers."""
+        walked = self._structs(Sums, sold_queries.SUMS[by, sample.is_partial], bound)
+        if not sample.is_partial:
+            return walked, None
+        new = {(one.split, one.layer): one.gmv_new * sample.one_in for one in walked}
         sums, counted = [], {}
         for split, layer, orders, gmv, buyers, is_total in self._rows(sold_queries.SUMS_OF_SPANS[by], bound):
-            split = By.ALL.value if by == By.ALL else split
-            counted[split, "" if is_total else layer] = int(buyers)
+            place = (By.ALL.value if by == By.ALL else split, "" if is_total else layer)
+            counted[place] = int(buyers)
             if not is_total:
-                sums.append(Sums(split=split, layer=layer, orders=int(orders), gmv=int(gmv), gmv_new=new.get((split, layer), 0)))
+                gmv_new = min(int(gmv), new.get(place, 0))
+                sums.append(Sums(split=place[0], layer=layer, orders=int(orders), gmv=int(gmv), gmv_new=gmv_new))
         return sums, counted
 
     def layers(self) -> list[str]:

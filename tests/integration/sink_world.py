@@ -52,6 +52,8 @@ SUMS = {
     " WHERE dimension != 'filled' GROUP BY ALL",
     "move_sample": "SELECT brand, person, rank, seq, from_layer, to_layer, direction, effective_at, channel, store_id, first_touch_at"
     " FROM move_sample",
+    "order_sample": "SELECT brand, person, order_hash, rank, type, occurred_at, amount, refunded, layer_before, first_seen, channel,"
+    " store_id FROM order_sample",
     "promotions": "SELECT promotion_id, version, brand, changed_by, reason, effective_from, target_gmv, record FROM promotions FINAL",
     "alerts": "SELECT brand, alert_id, version, state, severity, since, at, users_at_stake, acknowledged_by, record FROM alerts FINAL",
     "junk_minutes": "SELECT brand, minute, type, channel, sum(records) FROM junk_minutes GROUP BY ALL",

@@ -21,7 +21,9 @@ from sinks.migrate import migrate
 from sinks.store import Store
 from sinks.tables import PARTS
 from tests.integration.sink_world import SUMS, query
+from warroom import sold_queries
 from warroom.drill import _FROM_RECORDS, Dimension, Drill, LabelLine
+from warroom.figures import By
 from warroom.lists import _FLOWS_OF_RECORDS, FlowLine, Span
 from warroom.live.reader import LiveReader
 from warroom.sales import Sales
@@ -55,10 +57,16 @@ _TRANSITIONS = f"""INSERT INTO transitions (block, brand, user_id, seq, from_lay
     FROM (SELECT number, cityHash64(number) AS h, {_USER}, {_LABELS} FROM numbers({{rows}}))"""
 _ORDERS = f"""INSERT INTO orders (block, type, brand, user_id, order_id, occurred_at, amount, refunded, layer_before, first_seen,
     channel, campaign_id, store_id, guide_id, layer_channel, layer_store_id)
-    SELECT intDiv(number * {{blocks}}, {{rows}}) + 1, if(h % 9 = 4, 'refund', 'purchase') AS what, brand, user_id, toString(number),
-        {_AT} AS at, h % 1000, if(what = 'refund', h % 100, 0), concat('R', toString(h % 6)), at - toIntervalHour(h % 48),
+    SELECT intDiv(told * {{blocks}}, {{rows}}) + 1, if(h % 9 = 4, 'refund', 'purchase') AS what, brand, user_id, toString(number),
+        {_AT} + toIntervalMillisecond(told - number) AS at, h % 1000, if(what = 'refund', h % 100, 0), concat('R', toString(h % 6)),
+        at - toIntervalHour(h % 48),
         channel, campaign_id, store_id, guide_id, ['jd', 'wecom'][1 + h % 2], ['', 's1', 's2'][1 + h % 3]
-    FROM (SELECT number, cityHash64(number, 2) AS h, {_USER}, {_LABELS} FROM numbers({{rows}}))"""
+    FROM
+    (
+        SELECT t.number AS told, cityHash64(told, 2) AS h, told - (h % 9 = 4 AND told > 0) AS number, {_USER}, {_LABELS}
+        FROM numbers({{rows}}) AS t
+    )"""
+"""A refund is of the order before it."""
 _BLOCKS = 50
 _OF = "brand = {brand:String} AND o.occurred_at >= {start:DateTime64(3, 'UTC')} AND o.occurred_at < {end:DateTime64(3, 'UTC')}"
 _SUMS = "countIf(type = 'purchase'), sumIf(amount, type = 'purchase')"
@@ -77,6 +85,7 @@ ENTERED = """SELECT toString(to_layer), toString(channel), {store}, count() FROM
     WHERE brand = {{brand:String}} AND effective_at >= {{start:DateTime64(3, 'UTC')}} AND effective_at < {{end:DateTime64(3, 'UTC')}}
     GROUP BY ALL ORDER BY ALL"""
 SAMPLE = Sample(32, 1)
+LAYERS = [f"R{number}" for number in range(6)]
 
 
 def records(config: ClickHouse, rows: int) -> None:
@@ -152,6 +161,37 @@ def test_of_very_many_transitions_users_are_those_of_a_sample(stored: ClickHouse
             replace(one, users=one.users * SAMPLE.one_in, transitions=one.transitions * SAMPLE.one_in) for one in flows
         ]
         assert flows
+
+
+@pytest.mark.parametrize("rank", [0, 2])
+@pytest.mark.parametrize("asked", ["SUMS", "REFUNDS", "BUYERS"])
+def test_of_very_many_orders_some_are_those_of_a_sample(stored: ClickHouse, asked: str, rank: int) -> None:
+    span = Span(brand="b0", start=BEGIN + 61 * MINUTE_MS, end=BEGIN + 2 * DAY_MS)
+    bound = {**span.bound(), "names": LAYERS, "numbers": [*range(6)], "rank": rank}
+    texts = getattr(sold_queries, asked)
+    with Drill(stored, seconds=60) as drill:
+        for by in (By.ALL, By.STORE):
+            kept = texts[by, False].replace("orders AS o WHERE", f"orders AS o WHERE xxh3(user_id) % {16 << rank} = 0 AND")
+            counted, sampled = (sorted(map(str, drill._rows(text, bound))) for text in (kept, texts[by, True]))
+            assert counted == sampled
+            assert counted
+
+
+def test_a_sample_tells_money_within_its_bounds(stored: ClickHouse, monkeypatch: pytest.MonkeyPatch) -> None:
+    period = ("b0", BEGIN + 61 * MINUTE_MS, BEGIN + 2 * DAY_MS)
+    with Drill(stored, seconds=60) as drill:
+        counted = {(by, line.split): line for by in (By.ALL, By.CHANNEL) for line in drill.returning(*period, by) if not line.layer}
+        monkeypatch.setattr("warroom.star.sample_of", lambda _: Sample(16, 0))
+        for (by, split), line in counted.items():
+            told = next(one for one in drill.returning(*period, by) if (one.split, one.layer) == (split, ""))
+            for name in ("gmv_new", "refunds"):
+                whole = getattr(line, name)
+                # who paid most paid 3,000, who got most back 200: a sum of squares is at most that times the sum
+                error = (15 * whole * (3_000 if name == "gmv_new" else 200)) ** 0.5
+                assert abs(getattr(told, name) - whole) < 3 * error
+                assert getattr(told, name) not in (0, whole)
+            assert line.repurchase_quarter is not None
+            assert told.repurchase_quarter == pytest.approx(line.repurchase_quarter, abs=4 * (16 * 0.25 / line.buyers) ** 0.5)
 
 
 def rows(drill: Drill, text: str, of: Span) -> list[tuple[Any, ...]]:
