@@ -56,8 +56,8 @@ class Activating(Struct, frozen=True, kw_only=True):
 
 
 class Returning(Struct, frozen=True, kw_only=True):
-    """What the period sold to buyers who stood in `layer` ("" for all of the split). `0005_star.sql` defines each figure. Where more than
-    two million orders are in 90 days, refunds, repurchase and what new buyers paid are estimates (`warroom.sample`)."""
+    """What the period sold to buyers who stood in `layer` ("" for all of the split). `0005_star.sql` defines each figure. Of over two
+    million orders refunds and what new buyers paid are estimates, repurchase where 90 days have as many (`warroom.sample`)."""
 
     split: str
     layer: str

@@ -36,8 +36,8 @@ class Buyers(Struct, frozen=True, kw_only=True):
 
 class Sold(Struct, frozen=True, kw_only=True):
     """All of a period; `layers` lowest first, `refunds` by split and layer, `spend` by split, None by a dimension that it does not have.
-    `buyers` may be a sample, for what is a share of them: then `counted` has how many there are by split and layer ("" all), and refunds
-    and `gmv_new` are estimates."""
+    `buyers` may be a sample, for what is a share of them: then `counted` has how many there are by split and layer ("" all). Refunds and
+    `gmv_new` may be estimates."""
 
     by: By
     layers: list[str]

@@ -5,6 +5,7 @@ Where a brand may be None, all brands together are meant.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import chain
 from typing import Any
 
@@ -76,9 +77,13 @@ class Star(Reader):
     def _sold(self, layers: list[str], bound: dict[str, Any]) -> Sold | None:
         """What was sold; None if somebody bought who stood in a layer that the ladder has no more."""
         by, start, end = By(bound["split_by"]), bound["from"], bound["to"]
-        sample = self._buyers_sample(bound["brand"], start, end)
+        of_quarter = self._orders_sample(bound["brand"], min(start, end - 90 * DAY_MS), end)
+        sample = self._orders_sample(bound["brand"], start, end) if of_quarter.is_partial else of_quarter
         told = {**bound, **bound_spans(start, end), **_numbered(layers), "rank": sample.rank}
-        sums, counted = self._sums(by, sample, told)
+        sums = self._structs(Sums, sold_queries.SUMS[by, sample.is_partial], told)
+        counted = None
+        if of_quarter.is_partial:
+            sums, counted = self._sums_of_spans(by, told, {(one.split, one.layer): one.gmv_new * sample.one_in for one in sums})
         if not {one.layer for one in sums} <= {*layers}:
             return None
         paid = {(one.split, one.layer): one.gmv for one in sums}
@@ -89,22 +94,20 @@ class Star(Reader):
             layers=layers,
             sums=sums,
             refunds={(split, layer): min(int(sum_) * sample.one_in, paid.get((split, layer), 0)) for split, layer, sum_ in back},
-            buyers=self._structs(Buyers, sold_queries.BUYERS[by, sample.is_partial], told),
+            buyers=self._structs(Buyers, sold_queries.BUYERS[by, of_quarter.is_partial], {**told, "rank": of_quarter.rank}),
             spend=None if spend is None else {split: int(cost) for split, cost in self._rows(spend, told)},
             counted=counted,
         )
 
-    def _buyers_sample(self, brand: str, start: int, end: int) -> Sample:
-        """Of how many users to walk through the purchases of a period and of the 90 days before its end."""
-        whole = bound_spans(min(start, end - 90 * DAY_MS) // HOUR_MS * HOUR_MS, -(-end // HOUR_MS) * HOUR_MS)
-        return sample_of(int(self._rows(sold_queries.PURCHASES, {"brand": brand, **whole})[0][0]))
+    def _orders_sample(self, brand: str, start: int, end: int) -> Sample:
+        """Of how many users to walk through the orders of a period."""
+        hours = bound_spans(start // HOUR_MS * HOUR_MS, -(-end // HOUR_MS) * HOUR_MS)
+        return sample_of(int(self._rows(sold_queries.PURCHASES, {"brand": brand, **hours})[0][0]))
 
-    def _sums(self, by: By, sample: Sample, bound: dict[str, Any]) -> tuple[list[Sums], dict[tuple[str, str], int] | None]:
-        """Purchases by split and layer. Of a sample only what new users paid is told; then also how many bought, under "" in all layers."""
-        walked = self._structs(Sums, sold_queries.SUMS[by, sample.is_partial], bound)
-        if not sample.is_partial:
-            return walked, None
-        new = {(one.split, one.layer): one.gmv_new * sample.one_in for one in walked}
+    def _sums_of_spans(
+        self, by: By, bound: dict[str, Any], new: Mapping[tuple[str, str], int]
+    ) -> tuple[list[Sums], dict[tuple[str, str], int]]:
+        """Purchases by split and layer, of which new buyers paid `new`, and how many bought; under "" in all layers."""
         sums, counted = [], {}
         for split, layer, orders, gmv, buyers, is_total in self._rows(sold_queries.SUMS_OF_SPANS[by], bound):
             place = (By.ALL.value if by == By.ALL else split, "" if is_total else layer)

@@ -97,7 +97,7 @@ WORDS: dict[Language, dict[str, str]] = {
         "junk": "异常流量（超出单用户每分钟上限，未计入）：{total}。{list}",
         "no_junk": "期间没有异常流量。",
         "rules": "定义：订单与成交额为退款前，期间退款 {refunds}；"
-        "去重人数在数量很大时为约 0.5% 误差的估计；90 天内超过两百万单时，退款与新客成交额按抽样用户估计；"
+        "去重人数在数量很大时为约 0.5% 误差的估计；一期超过两百万单时，退款与新客成交额按抽样用户估计；"
         "金额币种 {currency}，时区 {zone}。",
         "outside": "目标范围外的成交额",
         "no_data": "期间没有数据",
@@ -197,7 +197,7 @@ WORDS: dict[Language, dict[str, str]] = {
         "junk": "Junk (beyond what one user may have in a minute, not counted): {total}. {list}",
         "no_junk": "No junk.",
         "rules": "Orders and GMV are before refunds, {refunds} were refunded meanwhile; distinct users are estimates within half a percent "
-        "where they are many; of over two million orders in 90 days refunds and new users' GMV are told of a sample of users; money is in "
+        "where they are many; of over two million orders refunds and new users' GMV are told of a sample of users; money is in "
         "{currency}, times are of {zone}.",
         "outside": "GMV that no target covers",
         "no_data": "No data in this period",

@@ -138,7 +138,7 @@ export default {
   "tip.star_repurchase_week": "Buyers who bought again within a week; of over two million orders in 90 days told of a sample of users.",
   "tip.star_spend": "What was spent on advertising.",
   "tip.star_roi": "GMV over spend.",
-  "tip.star_gmv_new_share": "Share of GMV by new buyers; of over two million orders in 90 days told of a sample of users.",
+  "tip.star_gmv_new_share": "Share of GMV by new buyers; of over two million orders told of a sample of users.",
   "tip.order_paid": "What this one order paid; a refund is negative. Time: {at}.",
   "tip.order_refunded": "What has been refunded of this one order. Time of the order: {at}.",
   "tip.relative": "The difference over the second period's value.",

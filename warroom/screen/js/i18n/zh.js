@@ -137,7 +137,7 @@ export default {
   "tip.star_repurchase_week": "买家在一周内再次购买的比例；90 天内超过两百万单时按抽样用户估计。",
   "tip.star_spend": "投放花费。",
   "tip.star_roi": "成交额除以花费。",
-  "tip.star_gmv_new_share": "新客成交额的占比；90 天内超过两百万单时按抽样用户估计。",
+  "tip.star_gmv_new_share": "新客成交额的占比；一期超过两百万单时按抽样用户估计。",
   "tip.order_paid": "这一笔订单的实付金额，退款记为负。时间：{at}。",
   "tip.order_refunded": "这一笔订单至今退了多少。下单时间：{at}。",
   "tip.relative": "两期之差占后一期的比例。",
