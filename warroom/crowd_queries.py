@@ -116,27 +116,48 @@ GROUP BY split, from_layer, to_layer
 """Flows of a period by label, users to the last one, told apart by the hash of their id as in `warroom.sold_queries`."""
 
 
-def _flows(by: By) -> str:
-    minutes, spans, column = "flow_minutes", "flow_spans", _COLUMNS.get(by, "''")
-    edges = f"SELECT {column} AS split, from_layer, to_layer, users, transitions FROM {minutes} WHERE {_BRAND} AND {MINUTES}"
+def _transitions(by: By) -> str:
+    """Transitions of a period by label, from sums."""
+    minutes, spans, column = "flow_minutes", "flow_spans", _COLUMNS[by]
+    edges = f"SELECT {column} AS split, from_layer, to_layer, transitions FROM {minutes} WHERE {_BRAND} AND {MINUTES}"
     if by in (By.STORE, By.GUIDE):
         spans = "shop_flow_spans"
         rows = MINUTES.replace("minute ", "effective_at ")
-        edges = f"""SELECT {column} AS split, from_layer, to_layer, uniqState(bitShiftRight(xxh3(user_id), 11)) AS users,
-        count() AS transitions FROM transitions WHERE {_BRAND} AND {rows} GROUP BY split, from_layer, to_layer"""
-    return f"""
-SELECT toString(split) AS split, toString(from_layer) AS from_layer, toString(to_layer) AS to_layer, uniqMerge(users) AS users,
+        edges = f"SELECT {column} AS split, from_layer, to_layer, 1 AS transitions FROM transitions WHERE {_BRAND} AND {rows}"
+    return f"""{edges}
+    UNION ALL
+    SELECT label AS split, from_layer, to_layer, transitions FROM {spans}
+    WHERE {_BRAND} AND told_by = {{split_by:String}} AND ({SPANS})"""
+
+
+FLOWS = f"""
+SELECT 'all' AS split, toString(from_layer) AS from_layer, toString(to_layer) AS to_layer, uniqMerge(users) AS users,
     sum(f.transitions) AS transitions
 FROM
 (
-    {edges}
+    SELECT from_layer, to_layer, users, transitions FROM flow_minutes WHERE {_BRAND} AND {MINUTES}
     UNION ALL
-    SELECT label AS split, from_layer, to_layer, users, transitions FROM {spans}
-    WHERE {_BRAND} AND told_by = {{split_by:String}} AND ({SPANS})
+    SELECT from_layer, to_layer, users, transitions FROM flow_spans WHERE {_BRAND} AND told_by = 'all' AND ({SPANS})
 ) AS f
-GROUP BY split, from_layer, to_layer
+GROUP BY from_layer, to_layer
 """
+"""Flows of the whole brand from sums, users to within half a percent or so."""
 
-
-FLOWS = {by: _flows(by) for by in By}
-"""The same from sums, users to within half a percent or so."""
+FLOWS_OF_SAMPLE = {
+    by: f"""
+SELECT toString(split) AS split, toString(from_layer) AS from_layer, toString(to_layer) AS to_layer,
+    least(sum(people) * {{one_in:UInt32}}, sum(moves)) AS users, sum(moves) AS transitions
+FROM
+(
+    SELECT split, from_layer, to_layer, 0 AS people, sum(s.transitions) AS moves FROM ({_transitions(by)}) AS s
+    GROUP BY split, from_layer, to_layer
+    UNION ALL
+    SELECT {column} AS split, from_layer, to_layer, uniq(person) AS people, 0 AS moves {_USERS[True]}
+    GROUP BY split, from_layer, to_layer
+)
+GROUP BY split, from_layer, to_layer
+HAVING transitions > 0
+"""
+    for by, column in _COLUMNS.items()
+}
+"""Flows by label, transitions from sums, users from those of a sample."""

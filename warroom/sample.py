@@ -1,11 +1,14 @@
 """How many users are counted where records have to be walked through: all in a short period, a sample of them in a long one.
 
 Up to `COUNTED` transitions, or orders, those of everybody are walked through. Beyond, those of one user in `one_in`, of the tables
-`move_sample` and `order_sample`, never more than `WALKED`. The estimate's standard error (Cochran, "Sampling Techniques", chapter 2: each
-user is taken by chance, for themselves): of n users sqrt(n x (one_in - 1)), so of a million told by one in 32 about half a per cent; of
-money that n buyers paid sqrt((one_in - 1) x (1 + c^2) / n) of it, c the standard deviation of what a buyer pays over its mean: of a million
-buyers told by one in 16 about half a per cent too if c is 1, of ten thousand about five and a half; of a share p of n users
-sqrt((one_in - 1) x p x (1 - p) / n).
+`move_sample` and `order_sample`, no more than `WALKED` (`WALKED_BY_STAR` for the STAR tables). Each user is in it by a hash of their id,
+which is Bernoulli sampling: the estimate of a sum of y has the standard error sqrt((one_in - 1) x sum of y^2) (Saerndal, Swensson,
+Wretman, "Model Assisted Survey Sampling", 3.2). So
+
+- of n users sqrt(n x (one_in - 1)): of a million told by one in 32 about half a per cent, by one in 128 1.1 per cent;
+- of money that n buyers paid sqrt((one_in - 1) x (1 + c^2) / n) of it, c the standard deviation of what a buyer pays over its mean: with
+  c = 1, of a million buyers told by one in 32 0.8 per cent, of ten thousand eight;
+- of a share p of n users sqrt((one_in - 1) x p x (1 - p) / n).
 """
 
 from __future__ import annotations
@@ -16,6 +19,8 @@ from sinks.tables import SAMPLED_ONE_IN
 
 COUNTED = 2_000_000
 WALKED = 4_000_000
+WALKED_BY_STAR = 1_000_000
+"""The STAR tables walk several times, and a comparison through two periods."""
 _RANKS = 6
 
 

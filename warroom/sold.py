@@ -80,6 +80,7 @@ def _lines(
             if sold.counted is None
             else sold.counted.get((split, layer), 0)
         )
+        users = min(users, one.orders)  # a sample's may be more
         cost = spend if whole else None
         there = stood.get(layer, 0)
         yield Returning(

@@ -37,19 +37,19 @@ PURCHASES = f"SELECT sum(orders) FROM order_spans WHERE {_BRAND} AND dimension =
 """How many purchases a period of whole hours has."""
 
 
-def _from_sums(by: By) -> str:
+def _from_sums(by: By, with_buyers: bool) -> str:
     label = _LABELS.get(by, "''")
     edges = MINUTES.replace("minute ", "o.occurred_at ")
+    merged, state, stored = ("uniqMerge(people)", "uniqState(bitShiftRight(person, 11))", "s.buyers") if with_buyers else ("0",) * 3
     return f"""
-SELECT split, layer, sum(bought) AS orders, sum(paid) AS gmv, uniqMerge(people) AS buyers, grouping(layer) = 1 AS is_total
+SELECT split, layer, sum(bought) AS orders, sum(paid) AS gmv, {merged} AS buyers, grouping(layer) = 1 AS is_total
 FROM
 (
-    SELECT toString({label}) AS split, toString(layer_before) AS layer, count() AS bought, sum(o.amount) AS paid,
-        uniqState(bitShiftRight(person, 11)) AS people
+    SELECT toString({label}) AS split, toString(layer_before) AS layer, count() AS bought, sum(o.amount) AS paid, {state} AS people
     FROM {_BOUGHT[False]} AND {edges}
     GROUP BY split, layer
     UNION ALL
-    SELECT toString(label) AS split, toString(layer_before) AS layer, s.orders AS bought, s.gmv AS paid, s.buyers AS people
+    SELECT toString(label) AS split, toString(layer_before) AS layer, s.orders AS bought, s.gmv AS paid, {stored} AS people
     FROM purchase_spans AS s
     WHERE {_BRAND} AND dimension = {{split_by:String}} AND s.orders > 0 AND {SPANS}
 )
@@ -57,9 +57,9 @@ GROUP BY GROUPING SETS ((split, layer), (split))
 """
 
 
-SUMS_OF_SPANS = {by: _from_sums(by) for by in _SPLITS}
-"""The same of everybody, but for `gmv_new`, and distinct buyers to within half a percent or so; with the total of every split
-(`is_total`)."""
+SUMS_OF_SPANS = {(by, with_buyers): _from_sums(by, with_buyers) for by in _SPLITS for with_buyers in (False, True)}
+"""The same of everybody, but for `gmv_new`; with the total of every split (`is_total`). Distinct buyers to within half a percent or so, or
+not (0)."""
 
 
 def _refunds(by: By, orders: str) -> str:

@@ -31,7 +31,7 @@ from warroom.figures import (
     Violation,
 )
 from warroom.reader import Reader, bound_period
-from warroom.sample import Sample, sample_of
+from warroom.sample import WALKED_BY_STAR, Sample, sample_of
 from warroom.sold import Buyers, Sold, Sums, returning
 from warroom.spans import HOUR_MS, bound_spans
 
@@ -82,8 +82,13 @@ class Star(Reader):
         told = {**bound, **bound_spans(start, end), **_numbered(layers), "rank": sample.rank}
         sums = self._structs(Sums, sold_queries.SUMS[by, sample.is_partial], told)
         counted = None
+        buyers = self._structs(Buyers, sold_queries.BUYERS[by, of_quarter.is_partial], {**told, "rank": of_quarter.rank})
+        with_buyers = by == By.ALL or not sample.is_partial
         if of_quarter.is_partial:
-            sums, counted = self._sums_of_spans(by, told, {(one.split, one.layer): one.gmv_new * sample.one_in for one in sums})
+            new = {(one.split, one.layer): one.gmv_new * sample.one_in for one in sums}
+            sums, counted = self._sums_of_spans(by, told, new, with_buyers=with_buyers)
+        if not with_buyers:
+            buyers, counted = [replace(one, users=one.users * of_quarter.one_in) for one in buyers], None
         if not {one.layer for one in sums} <= {*layers}:
             return None
         paid = {(one.split, one.layer): one.gmv for one in sums}
@@ -94,7 +99,7 @@ class Star(Reader):
             layers=layers,
             sums=sums,
             refunds={(split, layer): min(int(sum_) * sample.one_in, paid.get((split, layer), 0)) for split, layer, sum_ in back},
-            buyers=self._structs(Buyers, sold_queries.BUYERS[by, of_quarter.is_partial], {**told, "rank": of_quarter.rank}),
+            buyers=buyers,
             spend=None if spend is None else {split: int(cost) for split, cost in self._rows(spend, told)},
             counted=counted,
         )
@@ -102,14 +107,14 @@ class Star(Reader):
     def _orders_sample(self, brand: str, start: int, end: int) -> Sample:
         """Of how many users to walk through the orders of a period."""
         hours = bound_spans(start // HOUR_MS * HOUR_MS, -(-end // HOUR_MS) * HOUR_MS)
-        return sample_of(int(self._rows(sold_queries.PURCHASES, {"brand": brand, **hours})[0][0]))
+        return sample_of(int(self._rows(sold_queries.PURCHASES, {"brand": brand, **hours})[0][0]), walked=WALKED_BY_STAR)
 
     def _sums_of_spans(
-        self, by: By, bound: dict[str, Any], new: Mapping[tuple[str, str], int]
+        self, by: By, bound: dict[str, Any], new: Mapping[tuple[str, str], int], *, with_buyers: bool
     ) -> tuple[list[Sums], dict[tuple[str, str], int]]:
         """Purchases by split and layer, of which new buyers paid `new`, and how many bought; under "" in all layers."""
         sums, counted = [], {}
-        for split, layer, orders, gmv, buyers, is_total in self._rows(sold_queries.SUMS_OF_SPANS[by], bound):
+        for split, layer, orders, gmv, buyers, is_total in self._rows(sold_queries.SUMS_OF_SPANS[by, with_buyers], bound):
             place = (By.ALL.value if by == By.ALL else split, "" if is_total else layer)
             counted[place] = int(buyers)
             if not is_total:
@@ -133,14 +138,12 @@ class Star(Reader):
         named = {*chain.from_iterable(moved), *chain.from_iterable(chain(before.values(), after.values()))}
         if not bits or not named <= {*layers}:
             return None
-        sample = sample_of(sum(moved.values()))
+        sample = sample_of(sum(moved.values()), walked=WALKED_BY_STAR)
         text = crowd_queries.MOVERS[bits, by, sample.is_partial]
         bound = {**_period(brand, start, end), "layers": len(layers), **_numbered(layers), "rank": sample.rank}
         movers = self._structs(Movers, text, bound)
-        if by == By.ALL and not sample.is_partial:
-            flows = flows_of(layers, movers, moved)
-        else:
-            flows = self._flows(brand, start, end, by, from_sums=sample.is_partial)
+        told_by_movers = by == By.ALL and not sample.is_partial
+        flows = flows_of(layers, movers, moved) if told_by_movers else self._flows(brand, start, end, by, sample)
         return Crowd(by=by, layers=layers, before=before, after=after, movers=movers, flows=flows, one_in=sample.one_in)
 
     def _heads(self, brand: str, at: int, by: By) -> dict[str, dict[str, int]]:
@@ -156,10 +159,10 @@ class Star(Reader):
         rows = self._rows(crowd_queries.MOVED, {"brand": brand, **bound_spans(start, end)})
         return {(left, entered): int(count) for left, entered, count in rows}
 
-    def _flows(self, brand: str, start: int, end: int, by: By, *, from_sums: bool) -> list[Flow]:
-        text = crowd_queries.FLOWS[by] if from_sums else crowd_queries.FLOWS_OF_RECORDS[by]
-        flows = self._structs(Flow, text, {"brand": brand, "split_by": by.value, **bound_spans(start, end)})
-        return [replace(flow, split=By.ALL.value) for flow in flows] if by == By.ALL else flows
+    def _flows(self, brand: str, start: int, end: int, by: By, sample: Sample) -> list[Flow]:
+        by_label = crowd_queries.FLOWS_OF_SAMPLE if sample.is_partial else crowd_queries.FLOWS_OF_RECORDS
+        text = crowd_queries.FLOWS if by == By.ALL else by_label[by]
+        return self._structs(Flow, text, {"brand": brand, "split_by": by.value, **bound_spans(start, end), **sample._asdict()})
 
     def ledger(self, brand: str, start: int, end: int) -> list[LedgerLine]:
         """The ledger's lines of the minute `start` and of every minute before `end` in which anybody moved."""

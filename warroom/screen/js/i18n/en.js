@@ -132,7 +132,7 @@ export default {
   "tip.star_gmv": "Sum of what was paid, before refunds.",
   "tip.star_gmv_share": "Share of the period's GMV.",
   "tip.star_orders": "Orders paid.",
-  "tip.star_buyers": "Distinct buyers; of over two million orders in 90 days within about half a percent.",
+  "tip.star_buyers": "Distinct buyers; of over two million orders within about half a percent, by label told of a sample of users.",
   "tip.star_order_value": "GMV over orders.",
   "tip.star_conversion_rate": "Buyers of those who stood in the layer; both estimated in a very busy period.",
   "tip.star_repurchase_week": "Buyers who bought again within a week; of over two million orders in 90 days told of a sample of users.",

@@ -131,7 +131,7 @@ export default {
   "tip.star_gmv": "支付金额合计，未扣退款。",
   "tip.star_gmv_share": "占本期成交额。",
   "tip.star_orders": "支付订单数。",
-  "tip.star_buyers": "去重买家数；90 天内超过两百万单时误差约千分之五。",
+  "tip.star_buyers": "去重买家数；一期超过两百万单时误差约千分之五，分渠道、门店等时按抽样用户估计。",
   "tip.star_order_value": "成交额除以订单数。",
   "tip.star_conversion_rate": "买家占站过这一层的人；业务量很大时两者均为估计值。",
   "tip.star_repurchase_week": "买家在一周内再次购买的比例；90 天内超过两百万单时按抽样用户估计。",
