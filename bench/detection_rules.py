@@ -19,6 +19,7 @@ from warroom.alerts import volumes
 from warroom.alerts.engine import BrandState, Facts, Judge, Worth
 from warroom.alerts.flows import Flows, curve_of, shape_of
 from warroom.alerts.lasting import EVERY_MS
+from warroom.alerts.level import level_curve
 from warroom.alerts.minutes import Minute
 from warroom.alerts.rules import Rules
 
@@ -55,6 +56,7 @@ class Rflow:
         if earlier:
             flows.earlier = curve_of(shape, earlier, day[0].at)
         self._judge = Judge(Facts(brand=BRAND, zone="Asia/Shanghai", currency="CNY"), flows, BrandState(brand=BRAND))
+        self._judge.level.earlier = level_curve(earlier, day[0].at) if earlier else None
         self._worth = Worth(by_layer={}, gmv_an_hour=0.0)
         self._rules = Rules()
 
@@ -74,8 +76,8 @@ class Rflow:
         return whole, len(keys) - whole
 
     def __deepcopy__(self, memo: dict[int, object]) -> Rflow:
-        curve = self._judge.flows.earlier
-        memo[id(curve)] = curve  # never changes
+        for curve in (self._judge.flows.earlier, self._judge.level.earlier):
+            memo[id(curve)] = curve  # never changes
         made = object.__new__(Rflow)
         made._judge, made._worth, made._rules = deepcopy(self._judge, memo), self._worth, self._rules
         return made

@@ -16,6 +16,7 @@ from warroom.alerts import money, telling
 from warroom.alerts.engine import Judge
 from warroom.alerts.flows import curve_of
 from warroom.alerts.lasting import Stands
+from warroom.alerts.level import level_curve
 from warroom.alerts.minutes import Key, Minute
 from warroom.alerts.origin import Split
 from warroom.alerts.rules import Rules
@@ -115,7 +116,7 @@ class Background:
     def _curve(self, reader: Sources, judge: Judge, promotions: Sequence[Sequence[Promotion]], at: int) -> None:
         pair = earlier_of([versions[-1] for versions in promotions], at)
         if pair is None:
-            judge.flows.earlier = None
+            judge.flows.earlier = judge.level.earlier = None
             return
         now, before = pair
         brand = judge.facts.brand
@@ -126,6 +127,7 @@ class Background:
         shift = at - same_clock(at, now.window.from_ms, before.window.from_ms)
         minutes = reader.minutes(brand, begin - shift, end - shift)
         judge.flows.earlier = curve_of(judge.flows.shape, minutes, begin)
+        judge.level.earlier = level_curve(minutes, begin)
         self._curves[brand] = (before.promotion_id, end)
         log.info("alerts of %s: the curve of promotion %s is a baseline of %s", brand, before.promotion_id, now.promotion_id)
 

@@ -73,7 +73,7 @@ def backtest(figures: Figures, facts: Facts, shape: Shape, rules: Rules, start: 
     """Judge a brand's minutes from `start` to before `end`, the day before them known. Raises what `figures` raises."""
     judge, background = Judge(facts, Flows(shape), BrandState(brand=facts.brand)), Background()
     background.refresh(figures, judge, start / 1000, start)
-    judge.remember(figures.minutes(facts.brand, start - DAY_MS, start))
+    judge.remember(figures.minutes(facts.brand, start - DAY_MS, start), rules)
     touchpoints = 0
     told: list[Alert] = []
     for hour in range(start, end, HOUR_MS):

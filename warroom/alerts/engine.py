@@ -21,6 +21,7 @@ from schemas.times import MINUTE_MS, from_rfc3339, to_rfc3339
 from warroom.alerts import telling, volumes
 from warroom.alerts.flows import Finding, Flows, worst
 from warroom.alerts.lasting import Lasting, Stands, carry_on
+from warroom.alerts.level import Fallen, Level
 from warroom.alerts.minutes import Key, Minute
 from warroom.alerts.origin import Share, Splitter, named, origins
 from warroom.alerts.rules import FlowRule, Rules, SeverityRule
@@ -98,16 +99,17 @@ class Judge:
         self.flows = flows
         self.state = state
         self.sources = Sources()
+        self.level = Level()
         self._volumes = Volumes()
 
-    def remember(self, minutes: Sequence[Minute]) -> None:
+    def remember(self, minutes: Sequence[Minute], rules: Rules) -> None:
         """The minutes up to now, of a start: they are learnt from, and nothing before their end is judged."""
         known = self.state.judged
         if minutes:
             well = self.state.well_since or (minutes[0].at if self.state.down is None else 0)
             self.state = _with(self.state, judged=max(known, minutes[-1].at), well_since=well)
         for minute in minutes:
-            self._take(minute)
+            self._take(minute, rules)
             self._forgive(one for one in self.state.incidents if one.ended == minute.at)
 
     def silent_sources(self, rules: Rules, *, quiet: float = 0.0, over: bool = False) -> list[str]:
@@ -124,13 +126,22 @@ class Judge:
         return silent
 
     def gate(self, causes: Sequence[str], at: int, rules: Rules) -> list[Alert]:
-        """The pipeline's own alert: `causes` say what stands still, in English, none if nothing does; `at` is the time by the clock."""
-        down = self.state.down
-        if bool(causes) == (down is not None):
+        """The pipeline's own alert: `causes` say what stands still, in English, none if nothing does; `at` is the time by the clock. It is
+        also down while what comes has fallen to a trickle."""
+        down, fallen = self.state.down, self.level.fallen if rules.pipeline.enabled else None
+        if bool(causes or fallen) == (down is not None):
             return []
-        alert = telling_pipeline(self.facts.brand, causes, down, at, self._planned(rules, at))
-        self.state = _with(self.state, down=alert if causes else None, well_since=0)
+        if causes or fallen is None or down is not None:
+            alert = telling_pipeline(self.facts.brand, causes, down, at, self._planned(rules, at))
+        else:
+            alert = self._trickle(fallen, at, rules)
+        self.state = _with(self.state, down=alert if down is None else None, well_since=0)
         return [alert]
+
+    def _trickle(self, fallen: Fallen, at: int, rules: Rules) -> Alert:
+        alert = telling_pipeline(self.facts.brand, [], None, at, self._planned(rules, at))
+        title, summary = telling.level_title(fallen), telling.level_summary(fallen, self.facts.zone, self._planned(rules, at))
+        return _with(alert, title=title, summary=summary, since=to_rfc3339(fallen.since), observed=fallen.came, expected=fallen.usual)
 
     def judge(self, minute: Minute, rules: Rules, worth: Worth, *, well: bool) -> list[Alert]:
         """The next minute, which is complete. `well`: the pipeline has nothing to complain of.
@@ -138,7 +149,7 @@ class Judge:
         A minute that `state` says has been judged before is only learnt from: so a start reads the last day and goes on where it was.
         """
         at = minute.at
-        self._take(minute)
+        self._take(minute, rules)
         if self.state.judged >= at:
             self._forgive(one for one in self.state.incidents if one.ended == at)
             return []
@@ -156,9 +167,10 @@ class Judge:
         self.state = _with(self.state, judged=at, well_since=since, incidents=kept)
         return told
 
-    def _take(self, minute: Minute) -> None:
+    def _take(self, minute: Minute, rules: Rules) -> None:
         self.flows.add(minute, self._frozen(minute.at))
         self.sources.add(minute)
+        self.level.add(minute, rules.pipeline.trickle_share, rules.pipeline.silent_surprise)
         open_ = any(one.alert.rule == volumes.RULE and not one.ended for one in self.state.lasting)
         self._volumes.add(minute, frozen=open_)
 

@@ -37,7 +37,8 @@ class FlowRule(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
 class PipelineRule(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """When the pipeline itself alarms: figures that stand still for `lag_seconds`, an input topic that falls silent, and with
-    `ledger` sums that ought to be equal and for as long are not.
+    `ledger` sums that ought to be equal and for as long are not. Also all that comes of a brand, if it is below `trickle_share` of
+    what is usual for five minutes; 0: never.
 
     Until it has been well for `settle_minutes`, no flow alarms.
     """
@@ -45,6 +46,7 @@ class PipelineRule(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     enabled: bool = True
     lag_seconds: Annotated[int, Meta(ge=10, le=86_400)] = 150
     silent_surprise: Surprise = 9.0
+    trickle_share: Annotated[float, Meta(ge=0.0, le=0.8)] = 0.4
     settle_minutes: Minutes = 5
     ledger: bool = True
 

@@ -12,6 +12,7 @@ from schemas.alert import Alert
 from schemas.times import from_rfc3339
 from warroom.alerts.flows import Finding
 from warroom.alerts.judged import Judged
+from warroom.alerts.level import Fallen
 from warroom.alerts.origin import Share
 from warroom.pacing import LEVEL, Projection
 from warroom.timeline import TargetChange
@@ -198,6 +199,31 @@ def count_summary(name: str, judged: Judged, minutes: int, words: Words) -> dict
     en = f"{came} {name} in {minutes} minutes, where everything else that comes lets at least {due} expect."
     zh = f"{minutes} 分钟内{_COUNTS[name]} {came}，按其他触点至少应有 {due}。"
     return _with_link(f"{en} By chance this happens with probability {judged.chance:.1g}.", f"{zh}偶然概率 {judged.chance:.1g}。", words)
+
+
+def level_title(fallen: Fallen) -> dict[str, str]:
+    """One line: what is left of all that comes."""
+    left = f"{fallen.came / fallen.usual:.0%}"
+    return {
+        "en": f"What comes in has fallen to {left} of what is usual: flows are not judged",
+        "zh": f"进量降至平常的 {left}：暂停流转判断",
+    }
+
+
+def level_summary(fallen: Fallen, zone: str, planned: Sequence[str] = ()) -> dict[str, str]:
+    """From what to what, since when, and by which topics if not by all alike."""
+    since = f"{datetime.fromtimestamp(fallen.since / 1000, ZoneInfo(zone)):%H:%M}"
+    came, usual = f"{fallen.came:,.0f}", f"{fallen.usual:,.0f}"
+    topics = [f"{topic} {left:.0%}" for topic, left in fallen.topics]
+    notes = "".join(f"; {one}" for one in planned)
+    which_en = f"what is left: {', '.join(topics)}" if topics else "every kind alike"
+    which_zh = f"仅剩 {'、'.join(topics)}" if topics else "各类触点均减少"
+    en = f"{came} touchpoints a minute since {since}, usually at least {usual}; {which_en}"
+    zh = f"自 {since} 起每分钟触点 {came}，平常至少 {usual}；{which_zh}"
+    return {
+        "en": f"{en}{notes}. Are all collectors, connectors and feeds at work?",
+        "zh": f"{zh}{notes}。请检查采集器、连接器与各数据源是否全部在运行。",
+    }
 
 
 def _ends(projection: Projection) -> tuple[float, float, float]:

@@ -234,7 +234,7 @@ class Watch:
         known = state.judged + MINUTE_MS if state.judged else complete
         log.info("alerts of %s: judged from minute %d on", brand, known)
         self._background.refresh(reader, judge, 0.0, known)
-        judge.remember(reader.minutes(brand, known - DAY_MS, known))
+        judge.remember(reader.minutes(brand, known - DAY_MS, known), self._rules)
         return version, judge
 
     def _split(self, brand: str, key: Key, since: int, end: int) -> Split:
