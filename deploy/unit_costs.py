@@ -34,9 +34,9 @@ class UnitCosts(Struct, frozen=True, kw_only=True):
 MEASURED = UnitCosts(
     measured="2026-11-22",
     machine="Intel Xeon, 2 cores, 23.5 GiB",
-    worker_cpu_us=15.49,
-    redis_cpu_us=2.89,
-    kafka_cpu_us=2.72,
+    worker_cpu_us=17.61,
+    redis_cpu_us=3.44,
+    kafka_cpu_us=2.08,
     sink_cpu_us=15.27,
     clickhouse_cpu_us=21.95,
     redis_bytes_a_user=280.4,
