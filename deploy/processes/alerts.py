@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import threading
 import time
 from dataclasses import replace
@@ -11,7 +10,7 @@ from pathlib import Path
 import structlog
 
 from deploy.health import Report
-from deploy.processes.common import GRACE_SECONDS, told
+from deploy.processes.common import GRACE_SECONDS, on_stop, told
 from deploy.security.granted import require_rights
 from deploy.security.rights import Process
 from deploy.settings import Settings
@@ -46,8 +45,7 @@ def run_alerts(settings: Settings) -> None:
     require_rights(settings, Process.ALERTS)
     channels = load_channels(Path(settings.alert_channels).expanduser()) if settings.alert_channels else []
     stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    on_stop(stop.set)
     with opened(config.redis) as book:
         topic = AlertTopic(settings.kafka_client(), settings.topic_prefix)
         watch = Watch(config, ladder_of(settings), book, wall_clock)

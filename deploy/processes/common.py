@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 from collections.abc import Callable
 from importlib.metadata import version
@@ -19,6 +20,12 @@ def told(settings: Settings, process: str, report: Callable[[], Report]) -> Heal
     metrics.PROCESS.labels(process, version("rflow")).set(1)
     metrics.PARTITIONS.set(settings.partitions)
     return HealthServer(settings.http_host, settings.http_port, report)
+
+
+def on_stop(stop: Callable[[], object]) -> None:
+    """Calls `stop` when the process is told to stop, by SIGTERM or Ctrl-C."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop())
 
 
 def listen(what: str, host: str, port: int, setting: str) -> socket.socket:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import signal
 import threading
 from dataclasses import replace
 
 import structlog
 
 from deploy.health import Report
-from deploy.processes.common import told
+from deploy.processes.common import on_stop, told
 from deploy.security.granted import require_rights
 from deploy.security.rights import Process
 from deploy.settings import Settings
@@ -40,8 +39,7 @@ def run_sink(settings: Settings) -> None:
     arm_crash_point(settings)
     sink = Sink(sink_config(settings), ladder_of(settings))
     stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    on_stop(stop.set)
 
     def report() -> Report:
         health = sink.health()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 from contextlib import suppress
 
@@ -10,7 +9,7 @@ import structlog
 import uvloop
 
 from deploy.health import HealthServer, Report
-from deploy.processes.common import told
+from deploy.processes.common import on_stop, told
 from deploy.security.granted import require_rights
 from deploy.security.rights import Process
 from deploy.settings import Settings
@@ -63,8 +62,7 @@ def _subscription(settings: Settings, subscription: Subscription) -> Running:
     if unknown := subscription.wanted.layers_beside(layers):
         log.warning("layers are wanted that the ladder does not have", layers=unknown, subscription=subscription.subscription)
     running = Running(subscription, subscription_source(settings))
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: running.stop())
+    on_stop(running.stop)
     return running
 
 
